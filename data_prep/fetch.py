@@ -1,0 +1,232 @@
+"""Downloads: packages of Debian and Ubuntu, and archives over HTTP. Needs the standard library only.
+
+    python -m data_prep.fetch asterisk-core-sounds-en --into downloads
+
+Whatever these functions leave under its final name is whole: work goes on under another name, and a rename ends
+it. A download that was interrupted goes on, and one that is complete is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from vqaudio.errors import VQAudioError
+
+logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 1 << 18
+TIMEOUT_SECONDS = 60
+ATTEMPTS = 4
+
+
+class FetchError(VQAudioError):
+    """Something that could not be downloaded or unpacked; the message says what, from where and why."""
+
+
+def have_apt() -> bool:
+    """Return whether this machine can fetch and unpack Debian packages."""
+    return all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb"))
+
+
+def debian_packages(names: Sequence[str], into: str | Path) -> list[Path]:
+    """Download Debian packages and unpack each as the folder `into`/<name>. Needs no root, installs nothing.
+
+    The system's package lists are used where they know the packages; else lists are fetched into a folder of
+    their own below `into`. apt checks the hash of every file.
+
+    Returns:
+        The folders, in the order of `names`.
+
+    Raises:
+        FetchError: there is no apt here, or it cannot fetch a package.
+    """
+    into = Path(into).absolute()
+    missing = [name for name in names if not (into / name).is_dir()]
+    if missing and not have_apt():
+        raise FetchError(f"cannot fetch {', '.join(missing)}: this machine has no apt-get and dpkg-deb")
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into, prefix=".apt-") as scratch:
+        for name in missing:
+            logger.info("fetching the package %s", name)
+            package = _apt_download(name, Path(scratch) / name, lists=Path(scratch) / "lists")
+            unpacked = Path(scratch) / name / "unpacked"
+            _run(["dpkg-deb", "-x", str(package), str(unpacked)])
+            unpacked.rename(into / name)
+    return [into / name for name in names]
+
+
+def http_file(url: str, path: str | Path, sha1: str | None = None) -> Path:
+    """Download `url` to `path`, going on from `path`.part where that exists. Does nothing where `path` exists.
+
+    Args:
+        sha1: expected digest; a file of another digest is deleted and refused.
+
+    Raises:
+        FetchError: not there, no connection after several attempts, or another digest.
+    """
+    path = Path(path)
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    logger.info("fetching %s", url)
+    _with_attempts(lambda: _http_continue(url, part), url)
+    if sha1 is not None and (found := _sha1(part)) != sha1:
+        part.unlink()
+        raise FetchError(f"{url}: the file's SHA-1 is {found}, expected {sha1}. It was deleted; try again.")
+    return part.rename(path)
+
+
+def http_text(url: str) -> str | None:
+    """Return a small text file at `url`, or None where the server says that there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+            return response.read(BLOCK_BYTES).decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        if error.code in (403, 404, 410):
+            return None
+        raise FetchError(f"{url}: {error}") from error
+    except OSError as error:
+        raise FetchError(f"{url}: {getattr(error, 'reason', error)}") from error
+
+
+def unpack_tar(archive: str | Path, folder: str | Path) -> Path:
+    """Unpack a tar archive as `folder`. Does nothing where `folder` exists.
+
+    Only files and folders are taken. An archive that holds anything else (a link, a device), or a path that
+    leads out of the folder, is refused before anything is written under the final name.
+
+    Raises:
+        FetchError: such an archive, or a damaged one.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        unpacked = Path(scratch) / "unpacked"
+        unpacked.mkdir()
+        try:
+            with tarfile.open(archive, "r:*") as tar:
+                for member in tar:
+                    _unpack_member(tar, member, unpacked, archive)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise FetchError(f"{archive}: damaged, or not a tar archive ({error}). Delete it and try again.") from error
+        unpacked.rename(folder)
+    return folder
+
+
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, archive: Path) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts:
+        raise FetchError(f"{archive}: refused, because its member {member.name!r} would be written outside the folder")
+    target = folder / path
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+    elif member.isfile():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tar.extractfile(member) as source, open(target, "wb") as sink:
+            shutil.copyfileobj(source, sink, BLOCK_BYTES)
+    else:
+        raise FetchError(f"{archive}: refused, because its member {member.name!r} is neither a file nor a folder")
+
+
+def _apt_download(name: str, scratch: Path, lists: Path) -> Path:
+    """Return the .deb file of a package, in `scratch`; first by the system's lists, then by our own."""
+    scratch.mkdir()
+    for own in (False, True) if not lists.exists() else (True,):
+        options = _own_lists(lists) if own else []
+        result = _run(["apt-get", "-o", "APT::Sandbox::User=", *options, "download", name], cwd=scratch, check=False)
+        found = sorted(scratch.glob("*.deb"))
+        if result.returncode == 0 and found:
+            return found[0]
+    raise FetchError(f"apt-get cannot download {name}: {result.stderr.strip() or result.stdout.strip()}")
+
+
+def _own_lists(folder: Path) -> list[str]:
+    """Return options that make apt-get keep package lists and a cache in `folder`, which any user may; fetch them."""
+    own = {"Dir::State::Lists": folder, "Dir::Cache": folder / "cache", "APT::Sandbox::User": ""}
+    options = [word for key, value in own.items() for word in ("-o", f"{key}={value}")]
+    if not folder.exists():
+        for name in ("partial", "cache/archives/partial"):
+            (folder / name).mkdir(parents=True)
+        logger.info("fetching package lists")
+        _run(["apt-get", *options, "update"])
+    return options
+
+
+def _run(command: list[str], cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if check and result.returncode != 0:
+        raise FetchError(f"{' '.join(command)}: {result.stderr.strip() or result.stdout.strip()}")
+    return result
+
+
+def _with_attempts(action: Callable[[], None], url: str) -> None:
+    """Do `action` again, a few times, while the connection is what fails."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return action()
+        except urllib.error.HTTPError as error:
+            raise FetchError(f"{url}: {error}") from error
+        except OSError as error:
+            if attempt == ATTEMPTS:
+                raise FetchError(f"{url}: {getattr(error, 'reason', error)}. A later run goes on from here.") from error
+            logger.warning("%s: %s; attempt %d of %d", url, error, attempt + 1, ATTEMPTS)
+
+
+def _http_continue(url: str, part: Path) -> None:
+    """Append to `part` what it lacks of `url`; OSError where the connection ends too early."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        part.unlink()  # longer than what is there now: another version of the file
+        raise ConnectionError("the file changed on the server") from error
+    with response:
+        resumed = response.status == 206
+        expected = response.length
+        with open(part, "ab" if resumed else "wb") as file:
+            shutil.copyfileobj(response, file, BLOCK_BYTES)
+    written = part.stat().st_size - (have if resumed else 0)
+    if expected is not None and written < expected:
+        raise ConnectionError(f"the connection ended after {written} of {expected} bytes")
+
+
+def _sha1(path: Path) -> str:
+    digest = hashlib.sha1()
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.fetch", description=debian_packages.__doc__.split("\n")[0]
+    )
+    parser.add_argument("packages", nargs="+", help="names of Debian packages")
+    parser.add_argument("--into", required=True, help="folder that gets one folder per package")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        debian_packages(arguments.packages, arguments.into)
+    except VQAudioError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Any tree of audio files as a corpus: WAV, FLAC, OGG, Opus and MP3, at any rate.
+
+The speaker of a file is the name of the folder right below the tree's root that it lies in (or deeper: see
+--speaker_level), or what a table says:
+
+    speaker_a/session1/take1.wav        table:  session1/take1 anna
+    speaker_b/take2.flac                        session2       boris
+
+A line of the table names a file, with its suffix or without, or a folder, then the speaker; the longest name that
+fits counts. Held-out utterances are chosen by a hash of their ids, so that they stay the same from run to run, and
+only of speakers who are left with something to train on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from data_prep import command
+from data_prep.writing import Findings, write_data_dir
+from vqaudio.corpus.datadir import DataDir, Utterance
+from vqaudio.errors import VQAudioError
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+UNREAD_SUFFIXES = (".m4a", ".aac", ".wma", ".sph", ".amr", ".webm", ".mp4")  # audio, but not for us
+ID_BYTES = 180  # ids become file names, of which file systems take 255 bytes
+
+
+def find_audio(root: Path, findings: Findings) -> Iterator[PurePosixPath]:
+    """Yield the audio files below `root`, relative to it. Links to folders are followed, hidden names left out."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        if (place := os.path.realpath(folder)) in seen:  # a link back to a folder above itself
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = PurePosixPath(Path(folder, name).relative_to(root))
+            suffix = path.suffix.lower()
+            if name.startswith(".") or suffix not in SUFFIXES + UNREAD_SUFFIXES:
+                continue
+            if suffix in UNREAD_SUFFIXES:
+                findings.add(_shown(path), f"left out: {suffix} is no format that can be read; convert it")
+            elif not _fits_a_table(str(path)):
+                findings.add(_shown(path), "left out: a line break, a tab or a byte that is not UTF-8 in its name")
+            else:
+                yield path
+
+
+def _fits_a_table(name: str) -> bool:
+    return not re.search(r"[\t\r\n]", name) and name == name.encode("utf-8", "replace").decode()
+
+
+def _shown(path: PurePosixPath) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode().encode("unicode_escape").decode()
+
+
+def read_speaker_table(path: str | Path) -> dict[str, str]:
+    """Read lines of `<file or folder> <speaker>`, relative to the tree's root; '#' begins a comment."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise VQAudioError(f"{path}: the table of speakers cannot be read: {error}") from error
+    table: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        fields = line.strip().rsplit(None, 1)
+        if len(fields) != 2:
+            raise VQAudioError(f"{path}:{number}: got {line!r}, expected a file or folder and its speaker")
+        name = str(PurePosixPath(fields[0]))
+        if table.setdefault(name, fields[1]) != fields[1]:
+            raise VQAudioError(f"{path}:{number}: {name!r} has two speakers, {table[name]!r} and {fields[1]!r}")
+    return table
+
+
+def speaker_by_table(path: PurePosixPath, table: Mapping[str, str]) -> str | None:
+    """Return the speaker of the file, or of the nearest folder above it that the table names."""
+    for name in (path, path.with_suffix(""), *path.parents):
+        if str(name) in table:
+            return table[str(name)]
+    return None
+
+
+def speaker_by_folder(path: PurePosixPath, level: int, root: Path) -> str:
+    """Return the name of the folder at `level` below the root (1: right below), or, for less deep files, the last."""
+    names = (root.resolve().name, *path.parts[:-1])
+    return names[min(level, len(names) - 1)]
+
+
+def utterance_id(path: PurePosixPath, speaker: str) -> str:
+    """Return <speaker>-<path>, with '_' for what ids must not hold, and without the speaker's folder in the path."""
+    parts = list(path.with_suffix("").parts)
+    if speaker in parts[:-1]:
+        parts.remove(speaker)
+    id = f"{clean_name(speaker)}-{clean_name('_'.join(parts))}"
+    if len(id.encode()) <= ID_BYTES:
+        return id
+    digest = hashlib.md5(id.encode(), usedforsecurity=False).hexdigest()[:8]
+    return f"{id.encode()[: ID_BYTES - 9].decode(errors='ignore')}-{digest}"
+
+
+def clean_name(name: str) -> str:
+    """Return `name` with '_' for blanks and everything else but letters, digits and '_.+-'; not led by '.' or '-'."""
+    return re.sub(r"^[.-]+", "_", re.sub(r"[^\w.+-]", "_", name))
+
+
+def collect(root: Path, speakers: Mapping[str, str] | None, level: int, findings: Findings) -> list[Utterance]:
+    """Return one utterance per audio file below `root`.
+
+    Raises:
+        VQAudioError: no audio, a file without a speaker in the table, or two files (or speakers) of one id.
+    """
+    utterances, strangers = [], []
+    names: dict[str, str] = {}  # of speakers, by their form in ids
+    for path in find_audio(root, findings):
+        speaker = speaker_by_folder(path, level, root) if speakers is None else speaker_by_table(path, speakers)
+        if speaker is None:
+            strangers.append(str(path))
+            continue
+        clean = clean_name(speaker)
+        if names.setdefault(clean, speaker) != speaker:
+            raise VQAudioError(f"the speakers {names[clean]!r} and {speaker!r} would both be {clean!r}; rename one")
+        utterances.append(Utterance(utterance_id(path, speaker), clean, str(root.resolve() / path)))
+    if strangers:
+        raise VQAudioError(f"the table of speakers does not name {len(strangers)} files: {', '.join(strangers[:5])}")
+    if not utterances:
+        raise VQAudioError(f"{root}: no audio found in it. Looked for {', '.join(SUFFIXES)}, in folders at any depth")
+    _refuse_same_ids(utterances)
+    return utterances
+
+
+def _refuse_same_ids(utterances: Sequence[Utterance]) -> None:
+    first: dict[str, str] = {}
+    for utterance in utterances:
+        other = first.setdefault(utterance.id, utterance.recording)
+        if other != utterance.recording:
+            raise VQAudioError(
+                f"{other} and {utterance.recording} would both be the utterance {utterance.id}; rename or remove one"
+            )
+
+
+def hold_out(utterances: Sequence[Utterance], shares: Mapping[str, float]) -> dict[str, list[Utterance]]:
+    """Divide utterances into `train` and the parts of `shares` (name to share of all), at least one to a part.
+
+    Raises:
+        VQAudioError: shares out of range, or too few utterances.
+    """
+    if not all(share >= 0 for share in shares.values()) or sum(shares.values()) >= 1:
+        raise VQAudioError(f"shares of {dict(shares)}: expected numbers of 0 or more that add up to less than 1")
+    left = Counter(utterance.speaker for utterance in utterances)
+    train = sorted(utterances, key=lambda u: hashlib.md5(u.id.encode(), usedforsecurity=False).digest())
+    parts: dict[str, list[Utterance]] = {}
+    for name, share in shares.items():
+        wanted = max(1, round(share * len(utterances))) if share else 0
+        parts[name] = []
+        for utterance in train:
+            if len(parts[name]) < wanted and left[utterance.speaker] > 1:
+                parts[name].append(utterance)
+                left[utterance.speaker] -= 1
+        if len(parts[name]) < wanted:
+            raise VQAudioError(
+                f"{name}: {wanted} of {len(utterances)} utterances wanted, but no speaker can spare more than "
+                f"{len(parts[name])}; every speaker needs one for training"
+            )
+        taken = set(parts[name])
+        train = [utterance for utterance in train if utterance not in taken]
+    return {"train": train, **parts}
+
+
+def prepare(
+    root: str | Path,
+    out: str | Path,
+    speakers: str | Path | None = None,
+    level: int = 1,
+    dev_share: float = 0.05,
+    test_share: float = 0.05,
+) -> dict[str, DataDir]:
+    """Write `out`/{train,dev,test} from the audio below `root`, and `out`/findings.tsv; return them, validated.
+
+    A share of 0 leaves out the part. Raises VQAudioError as `collect` and `hold_out` do.
+    """
+    root, out, findings = Path(root), Path(out), Findings()
+    if not root.is_dir():
+        raise VQAudioError(f"{root}: there is no such folder, expected one with audio files")
+    table = read_speaker_table(speakers) if speakers is not None else None
+    utterances = collect(root, table, level, findings)
+    findings.write(out / "findings.tsv")
+    parts = hold_out(utterances, {"dev": dev_share, "test": test_share})
+    written = {name: write_data_dir(out / name, part) for name, part in parts.items() if part}
+    for name, part in written.items():
+        logger.info("%s: %d utterances of %d speakers", out / name, len(part), len(part.speakers))
+    return written
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.folder", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--audio_dir", required=True, help="root of the tree")
+    parser.add_argument("--out", required=True, help="folder that gets train, dev and test")
+    parser.add_argument("--speakers", help="table of files or folders and their speakers")
+    parser.add_argument("--speaker_level", type=int, default=1, help="depth of the folder that names the speaker (1)")
+    parser.add_argument("--dev_share", type=float, default=0.05, help="of utterances, for dev (0.05)")
+    parser.add_argument("--test_share", type=float, default=0.05, help="of utterances, for test (0.05)")
+    o = command.parse(parser, argv)
+    return command.run(
+        parser.prog,
+        lambda: prepare(o.audio_dir, o.out, o.speakers, o.speaker_level, o.dev_share, o.test_share),
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

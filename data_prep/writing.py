@@ -1,0 +1,67 @@
+"""Data directories as the corpus modules leave them: written, with tables of the corpus's own, and validated."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vqaudio.audio.atomic import write_text_whole
+from vqaudio.corpus.datadir import DataDir, Utterance
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something odd about one item of a corpus, and what was done about it."""
+
+    item: str
+    kind: str
+    detail: str = ""
+
+
+@dataclass
+class Findings:
+    """All that was odd: counted in the log, and listed in full in a file."""
+
+    items: list[Finding] = field(default_factory=list)
+
+    def add(self, item: str, kind: str, detail: str = "") -> None:
+        """Note that `item` is of this kind."""
+        self.items.append(Finding(item, kind, detail))
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of findings of each kind, in the order of their first occurrence."""
+        return Counter(finding.kind for finding in self.items)
+
+    def write(self, path: str | Path) -> None:
+        """Write one line per finding, sorted: item, kind, detail, with tabs between; and log the counts."""
+        rows = sorted((f.kind, f.item, f.detail) for f in self.items)
+        write_text_whole(Path(path), "".join(f"{item}\t{kind}\t{detail}\n" for kind, item, detail in rows))
+        for kind, count in self.counts.items():
+            examples = [finding.item for finding in self.items if finding.kind == kind][:3]
+            logger.info("%5d %s (%s%s)", count, kind, ", ".join(examples), ", …" if count > 3 else "")
+        if self.items:
+            logger.info("each of them is listed in %s", path)
+
+
+def write_data_dir(
+    folder: str | Path, utterances: Sequence[Utterance], tables: Mapping[str, Iterable[tuple[str, str]]] | None = None
+) -> DataDir:
+    """Write `utterances` as the data directory `folder` and validate it.
+
+    Args:
+        tables: further files by name: (key, value) lines, where a key may occur more than once.
+
+    Raises:
+        DataDirError: no utterances, or a rule broken; the message names every violation.
+    """
+    folder = Path(folder)
+    DataDir(list(utterances)).write(folder)
+    for name, rows in (tables or {}).items():
+        write_text_whole(folder / name, "".join(f"{key} {value}\n" for key, value in sorted(rows, key=lambda r: r[0])))
+    return DataDir.load(folder)

@@ -1,0 +1,132 @@
+"""What the `format` stage has made so far, of what, and with which options: `format.jsonl`.
+
+The first line holds the options, each further line one utterance, appended as soon as its WAV file is whole.
+A later run takes an utterance as done if the options are the same, its source has the same path, size and
+time of change, and the WAV file has the length noted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from vqaudio.audio.atomic import write_text_whole
+from vqaudio.corpus.datadir import Utterance
+from vqaudio.corpus.rules import is_pipe
+from vqaudio.errors import VQAudioError
+
+logger = logging.getLogger(__name__)
+_NAME = "format.jsonl"
+_WAV_HEADER_BYTES = 44
+
+
+@dataclass(frozen=True)
+class Made:
+    """One utterance written: its source's stamp, its length in samples, and what the source was.
+
+    `clipped` counts samples beyond full scale after resampling.
+    """
+
+    utterance: str
+    stamp: str | None
+    frames: int
+    source_rate: int
+    source_channels: int
+    source_subtype: str
+    clipped: int
+
+    @property
+    def source_form(self) -> tuple[int, int, str]:
+        """Rate in Hz, number of channels and sample type of the source."""
+        return self.source_rate, self.source_channels, self.source_subtype
+
+
+class Journal:
+    """The record of one target folder, open for adding within a `with` block.
+
+    Raises VQAudioError where the folder or the record cannot be written.
+    """
+
+    def __init__(self, target: Path, options: dict[str, Any]) -> None:
+        self._target, self._options = target, options
+        self._made: dict[str, Made] = {}
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Journal:
+        self._made = self._read()
+        # Rewritten, so that lines of a killed run that broke off do not stay, nor those of other options.
+        lines = [self._options, *(asdict(made) for made in self._made.values())]
+        write_text_whole(self._path, "".join(json.dumps(line) + "\n" for line in lines))
+        self._file = open(self._path, "a", encoding="utf-8")
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    @staticmethod
+    def wav_name(utterance_id: str) -> str:
+        """Return the name of an utterance's WAV file relative to the target folder."""
+        return f"wavs/{utterance_id}.wav"
+
+    def wav_path(self, utterance_id: str) -> Path:
+        """Return the path of an utterance's WAV file."""
+        return self._target / self.wav_name(utterance_id)
+
+    def stamp(self, utterance: Utterance) -> str | None:
+        """Return what identifies an utterance's source as it is now; None for a command or a missing file."""
+        try:
+            status = os.stat(utterance.recording) if not is_pipe(utterance.recording) else None
+        except OSError:
+            return None
+        if status is None:
+            return None
+        return (
+            f"{utterance.recording}|{utterance.start}|{utterance.end}|{status.st_size}|{status.st_mtime_ns}"
+        )
+
+    def find(self, utterance: Utterance) -> Made | None:
+        """Return what an earlier run made of an utterance, if that still holds."""
+        made = self._made.get(utterance.id)
+        if made is None or made.stamp is None or made.stamp != self.stamp(utterance):
+            return None
+        try:
+            size = self.wav_path(utterance.id).stat().st_size
+        except OSError:
+            return None
+        return made if size == _WAV_HEADER_BYTES + 2 * made.frames else None
+
+    def add(self, made: Made) -> None:
+        """Note that an utterance has been written."""
+        try:
+            self._file.write(json.dumps(asdict(made)) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise VQAudioError(f"cannot write {self._path}: {error.strerror}") from error
+
+    @property
+    def _path(self) -> Path:
+        return self._target / _NAME
+
+    def _read(self) -> dict[str, Made]:
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return {}  # no earlier run
+        records = [record for line in lines if (record := _parse(line)) is not None]
+        if not records or records[0] != self._options:
+            logger.info("%s was made with other options; all is done again", self._target)
+            return {}
+        return {record["utterance"]: Made(**record) for record in records[1:]}
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    """Parse one line; None for one that broke off when an earlier run was killed."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None

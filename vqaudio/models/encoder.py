@@ -1,0 +1,97 @@
+"""The encoder: raw waveform to one vector per frame, by strided convolutions.
+
+Every convolution is valid (unpadded): the waveform alone is padded, with zeros, so that frame n is a function of a
+fixed window of samples wherever it stands, and an utterance in one piece, in a batch or in chunks gives the same frames.
+
+    waveform, with context    ├─left─┤├── N · hop_length ──┤├─right─┤
+    strided convolutions      k = 2s, stride s, each shortening the sequence to 1/s and by one
+    residual blocks           width 3, shortening it by one frame on either side
+    frames                            ├───────  N  ────────┤
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqaudio.config import EncoderConfig
+
+
+class FrameConv(nn.Module):
+    """A valid convolution of `width` over frames (B, M, in) -> (B, M - width + 1, out), as one matrix product.
+
+    The product with all taps is taken at every frame, and the taps' results are added with a shift: no patches are
+    copied.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, width: int) -> None:
+        super().__init__()
+        self.width, self.out_channels = width, out_channels
+        self.taps = nn.Linear(in_channels, width * out_channels, bias=False)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        bound = (in_channels * width) ** -0.5
+        nn.init.uniform_(self.taps.weight, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, M, in) to (B, M - width + 1, out)."""
+        products = self.taps(x)  # (B, M, width · out)
+        length = x.shape[1] - self.width + 1
+        total = self.bias.to(products.dtype)
+        for tap, product in enumerate(products.split(self.out_channels, dim=-1)):
+            total = total + product[:, tap : tap + length]
+        return total
+
+
+class ResidualBlock(nn.Module):
+    """x + conv1(gelu(conv3(gelu(x)))), shortening x by one frame on either side."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.wide = FrameConv(channels, channels, width=3)
+        self.narrow = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, M, C) to (B, M - 2, C)."""
+        return x[:, 1:-1] + self.narrow(F.gelu(self.wide(F.gelu(x))))
+
+
+class Encoder(nn.Module):
+    """Map a waveform with its context to vectors z_e at the unit rate (van den Oord et al. 2017, sec. 4.3)."""
+
+    def __init__(self, config: EncoderConfig, code_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.hop_length = config.hop_length
+        # A convolution of kernel 2s over samples is one of width 2 over groups of s samples.
+        inputs = [s * c for s, c in zip(config.strides, [1] + [config.channels] * len(config.strides))]
+        self.strided = nn.ModuleList(FrameConv(size, config.channels, width=2) for size in inputs)
+        self.blocks = nn.ModuleList(ResidualBlock(config.channels) for _ in range(config.residual_blocks))
+        self.output = nn.Linear(config.channels, code_dim)
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Samples that frame n sees before n·hop_length, and after (n+1)·hop_length."""
+        left = right = 0
+        hop = 1
+        for stride in self.config.strides:
+            left += (stride // 2) * hop
+            right += (stride - stride // 2) * hop
+            hop *= stride
+        blocks = len(self.blocks) * hop
+        return left + blocks, right + blocks
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that a frame depends on."""
+        return sum(self.context) + self.hop_length
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map (B, left + N·hop_length + right) to z_e (B, N, code_dim)."""
+        x = (waveform * self.config.input_gain)[..., None]  # (B, samples, 1)
+        for stride, convolution in zip(self.config.strides, self.strided):
+            groups = x.unflatten(1, (-1, stride)).flatten(2)  # (B, M, stride · C)
+            x = F.gelu(convolution(groups))  # (B, M - 1, C)
+        for block in self.blocks:
+            x = block(x)
+        return self.output(x)

@@ -1,0 +1,147 @@
+"""The prior's training: next-unit prediction on the units of a trained VQ-VAE."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqaudio.config import PriorTrainingConfig
+from vqaudio.errors import TrainingError
+from vqaudio.evaluation.prior import prior_bits_per_unit
+from vqaudio.generation.decode import generate_waveforms
+from vqaudio.generation.prior import sample_units
+from vqaudio.models.folder import load_vqvae, save_model, speaker_index
+from vqaudio.models.prior import UnitPrior
+from vqaudio.models.vqvae import VQVAE
+from vqaudio.training.experiment import Experiment
+from vqaudio.training.loop import Trainer
+from vqaudio.training.monitor import Monitor
+from vqaudio.training.unit_rows import RowBatch, UnitRows
+from vqaudio.units.spec import UnitSpec, check_compatible
+from vqaudio.units.text import read_frame_units
+
+logger = logging.getLogger(__name__)
+DEV_UTTERANCES = 64
+SAMPLES, SAMPLE_SECONDS = 4, 4.0
+
+
+class PriorTask:
+    """Rows of units, cross-entropy of the next symbol."""
+
+    items = "units"
+
+    def __init__(
+        self,
+        config: PriorTrainingConfig,
+        vqvae: VQVAE,
+        speakers: list[str],
+        spec: UnitSpec,
+        train: tuple[list[np.ndarray], list[int]],
+        dev: tuple[list[np.ndarray], list[int]],
+    ) -> None:
+        self.config, self.speakers, self.spec, self.vqvae = config, speakers, spec, vqvae
+        self.model = UnitPrior(config.model, len(speakers))
+        self.modules = nn.ModuleDict({"model": self.model})
+        length, batch = config.training.crop_units, config.training.batch_size
+        self.items_per_step = batch * length
+        self.rows = UnitRows(*train, self.model.boundary, length, batch, config.seed)
+        self.dev = [torch.from_numpy(u) for u in dev[0][:DEV_UTTERANCES]], dev[1][:DEV_UTTERANCES]
+        logger.info("%d training utterances, %s units; %d dev utterances",
+                    len(train[0]), f"{sum(map(len, train[0])):,}", len(dev[0]))  # fmt: skip
+
+    def batches(self, start_step: int) -> Iterator[RowBatch]:
+        """Yield rows from a step on."""
+        step = start_step
+        while True:
+            yield self.rows.batch(step)
+            step += 1
+
+    def names(self, batch: RowBatch) -> str:
+        """Name the speakers of a batch: its rows join many utterances."""
+        return "rows of " + ", ".join(sorted({self.speakers[s] for s in batch.speakers.tolist()}))
+
+    def loss(self, batch: RowBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the cross-entropy of the next symbol, a mean in nats."""
+        device = next(self.model.parameters()).device
+        symbols = batch.symbols.to(device)
+        logits = self.model(symbols[:, :-1], batch.speakers.to(device)).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), symbols[:, 1:].flatten())
+        return loss, {"loss/bits_per_unit": loss.detach() / math.log(2)}
+
+    def after_step(self, step: int) -> None:
+        """Nothing follows a step."""
+
+    def window_scalars(self) -> dict[str, float]:
+        """There is nothing to count."""
+        return {}
+
+    def evaluate(self, monitor: Monitor, step: int, last: bool) -> dict[str, float]:
+        """Return bits per unit on the dev set; at the end, let it speak."""
+        device = next(self.model.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            scores = prior_bits_per_unit(self.model, *self.dev)
+            interval = self.config.training.audio_interval
+            if last or (interval and step % interval == 0):
+                self._speak(monitor, step)
+        return {f"dev/{name}": value for name, value in scores.items()}
+
+    def publish(self, folder: Path) -> None:
+        """Write the model folder; it names the units that the prior knows."""
+        save_model(folder, self.model, self.speakers, about={"units": dataclasses.asdict(self.spec)})
+
+    def _speak(self, monitor: Monitor, step: int) -> None:
+        rate = self.vqvae.config.sample_rate
+        speakers = [i % len(self.speakers) for i in range(SAMPLES)]
+        limit = round(SAMPLE_SECONDS * rate / self.vqvae.hop_length)
+        units = sample_units(self.model, SAMPLES, speakers, seed=self.config.seed, max_units=limit)
+        for number, audio in enumerate(generate_waveforms(self.vqvae, units, speakers, seed=self.config.seed)):
+            monitor.audio(f"unconditional/{number}", audio, rate, step)
+
+
+def train_prior(
+    config: PriorTrainingConfig,
+    vqvae_folder: str | Path,
+    train_units: str | Path,
+    dev_units: str | Path,
+    utt2spk: Mapping[str, str],
+    expdir: str | Path,
+    device: str | torch.device = "cpu",
+    resume: str = "auto",
+) -> bool:
+    """Train a prior on extracted units; False where a signal stopped it (run again to go on).
+
+    `utt2spk` names the speaker of each utterance of both unit folders. Collapsed units are expanded first.
+    """
+    vqvae, speakers = load_vqvae(vqvae_folder, device)
+    expected = UnitSpec.of_model(vqvae)
+    loaded = {}
+    for name, folder in (("train", train_units), ("dev", dev_units)):
+        sequences, spec = read_frame_units(folder)
+        check_compatible(spec, expected)
+        loaded[name] = list(sequences.values()), _speakers_of(sequences, utt2spk, speakers, folder)
+    codes = expected.codebook_size
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, codebook_size=codes))
+    experiment = Experiment(expdir)
+    with experiment.opened(config, resume):
+        torch.manual_seed(config.seed)
+        task = PriorTask(config, vqvae, speakers, expected, loaded["train"], loaded["dev"])
+        return Trainer(task, config.training, experiment, config.seed, torch.device(device)).run()
+
+
+def _speakers_of(
+    sequences: Mapping[str, np.ndarray], utt2spk: Mapping[str, str], speakers: list[str], folder: str | Path
+) -> list[int]:
+    missing = [utterance for utterance in sequences if utterance not in utt2spk]
+    if missing:
+        raise TrainingError(
+            f"{folder}: {len(missing)} of {len(sequences)} utterances have no speaker in utt2spk, such as {missing[0]!r}"
+        )
+    return [speaker_index(speakers, utt2spk[utterance]) for utterance in sequences]

@@ -1,0 +1,230 @@
+"""The VQ-VAE's training: eq. 3 of van den Oord et al. 2017, and the life of the codebook."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vqaudio.audio.spectrogram import LogMel
+from vqaudio.config import VQVAETrainingConfig
+from vqaudio.corpus.crops import CropBatch, CropDataset, prefetch
+from vqaudio.corpus.datadir import DataDir, Utterance
+from vqaudio.evaluation.heldout import read_heldout
+from vqaudio.evaluation.likelihood import bits_per_sample
+from vqaudio.generation.decode import generate_waveforms
+from vqaudio.models.folder import save_model
+from vqaudio.models.vqvae import VQVAE
+from vqaudio.training.experiment import Experiment
+from vqaudio.training.loop import Trainer
+from vqaudio.training.monitor import CodeUsage, Monitor
+
+logger = logging.getLogger(__name__)
+DEV_SECONDS = 60.0
+"""Audio of the dev set that an evaluation during training takes."""
+SHOWN_UTTERANCES, SHOWN_SECONDS = 4, 4.0
+INITIALISATION_BATCHES = 32
+MEL_CHANNELS = 192
+
+
+class MelPredictor(nn.Module):
+    """Log-mel frames from z_q: an auxiliary loss that teaches the encoder what speech sounds like early on.
+
+    The WaveNet's likelihood alone rewards the encoder slowly, since most of a sample is known from the samples
+    before it. Used in training only, and not part of the model.
+    """
+
+    def __init__(self, code_dim: int, sample_rate: int, hop_length: int) -> None:
+        super().__init__()
+        window = max(256, 2 ** math.ceil(math.log2(sample_rate * 0.03)))
+        bands = 40
+        self.log_mel = LogMel(sample_rate, window, hop_length, bands, floor=1e-3)
+        self.network = nn.Sequential(
+            nn.Conv1d(code_dim, MEL_CHANNELS, 5, padding=2), nn.GELU(), nn.Conv1d(MEL_CHANNELS, bands, 5, padding=2)
+        )
+
+    def forward(self, z_q: Tensor, waveform: Tensor) -> Tensor:
+        """Return the mean L1 distance between frames predicted from z_q (B, N, D) and those of (B, N·hop)."""
+        predicted = self.network(z_q.transpose(1, 2)).transpose(1, 2)  # (B, N, bands)
+        return F.l1_loss(predicted.float(), self.log_mel(waveform))
+
+
+class VQVAETask:
+    """Crops of utterances, eq. 3, and the codebook's initialisation, running means and revival."""
+
+    items = "samples"
+
+    def __init__(self, config: VQVAETrainingConfig, train: DataDir, dev: DataDir) -> None:
+        self.config, self.speakers = config, train.speakers
+        self.model = VQVAE(config.model, len(self.speakers))
+        self.modules = nn.ModuleDict({"model": self.model})
+        hop = self.model.hop_length
+        if config.training.mel_loss:
+            code_dim = config.model.quantizer.code_dim
+            self.modules["mel"] = MelPredictor(code_dim, config.model.sample_rate, hop)
+        self.crop_length = config.training.crop_units * hop
+        self.items_per_step = config.training.batch_size * self.crop_length
+        self.crops = CropDataset(
+            train.utterances, self.speakers, config.model.sample_rate, self.crop_length,
+            self.model.context, config.training.batch_size, config.seed,
+        )  # fmt: skip
+        self.dev = choose_dev(dev.utterances, self.speakers)
+        self.window = CodeUsage(config.model.quantizer.codebook_size)
+        self._step: tuple[Tensor, Tensor] | None = None
+        logger.info(
+            "%d training utterances of %d speakers, %d steps per epoch; %d dev utterances",
+            len(train.utterances), len(self.speakers), self.crops.steps_per_epoch, len(dev.utterances),
+        )  # fmt: skip
+
+    def batches(self, start_step: int) -> Iterator[CropBatch]:
+        """Yield crops from a step on."""
+        return prefetch(self.crops, start_step)
+
+    def names(self, batch: CropBatch) -> str:
+        """Name the utterances of a batch."""
+        return ", ".join(batch.utterances)
+
+    def loss(self, batch: CropBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return eq. 3, the likelihood as a mean per sample, plus the auxiliary loss where there is one."""
+        device = next(self.model.parameters()).device
+        waveform = batch.waveform.to(device)
+        quantize = step >= self.config.model.quantizer.start_step
+        if quantize and not self.model.quantizer.initialised:
+            self._initialise_codebook(step)
+        out = self.model(waveform, batch.speakers.to(device), quantize)
+        self._step = (out.z_e, out.units) if quantize else None
+        # What lies beyond an utterance's end is not learned.
+        valid = torch.arange(self.crop_length, device=device) < batch.lengths.to(device)[:, None]
+        nll = (out.nll * valid).sum() / valid.sum()
+        loss = nll + out.vq_loss
+        scalars = {"loss/bits_per_sample": nll.detach() / math.log(2), "loss/vq": out.vq_loss.detach()}
+        if "mel" in self.modules:
+            left = self.model.context[0]
+            heard = self.model.emphasise(waveform)[:, left - 1 :][:, : self.crop_length]
+            mel = self.modules["mel"](out.z_q, heard)
+            loss = loss + self.config.training.mel_loss * mel
+            scalars["loss/mel"] = mel.detach()
+        return loss, scalars
+
+    def after_step(self, step: int) -> None:
+        """Let the codebook learn from the step's encoder outputs."""
+        if self._step is None:
+            return
+        z_e, units = self._step
+        revived = self.model.quantizer.update(z_e, units, self._generator(step))
+        self.window.add(units, len(revived))
+        if self.config.model.quantizer.update == "gradient" and len(revived):
+            self._forget_momentum(revived)
+
+    optimizer: torch.optim.Optimizer | None = None
+    """Set by whoever trains: revival under `gradient` clears the momentum of the codes that it replaces."""
+
+    def _forget_momentum(self, codes: Tensor) -> None:
+        state = self.optimizer.state.get(self.model.quantizer.codebook) if self.optimizer else None
+        for name in ("exp_avg", "exp_avg_sq") if state else ():
+            state[name][codes] = 0
+
+    def window_scalars(self) -> dict[str, float]:
+        """Return the codebook's usage since the last call."""
+        scalars = self.window.scalars()
+        self.window.reset()
+        return scalars
+
+    def evaluate(self, monitor: Monitor, step: int, last: bool) -> dict[str, float]:
+        """Return the unit gauge on the dev set; show reconstructions at times, and the codebook."""
+        scalars = {}
+        device = next(self.model.parameters()).device
+        rate = self.config.model.sample_rate
+        heldout = list(read_heldout(self.dev, self.speakers, rate))
+        if self.model.quantizer.initialised:
+            for kind in ("true", "shuffled", "zero"):
+                scalars[f"dev/bits_per_sample_{kind}"] = bits_per_sample(self.model, heldout, device, kind)
+            self._show_codebook(monitor, heldout, step)
+            interval = self.config.training.audio_interval
+            if last or (interval and step % interval == 0):
+                self._show_audio(monitor, heldout, step)
+        return scalars
+
+    def publish(self, folder: Path) -> None:
+        """Write the model folder."""
+        save_model(folder, self.model, self.speakers, about={})
+
+    def _initialise_codebook(self, step: int) -> None:
+        device = next(self.model.parameters()).device
+        batches = islice(self.batches(step), INITIALISATION_BATCHES)
+        with torch.no_grad():
+            outputs = [self.model.encoder(self.model.emphasise(b.waveform.to(device))).float() for b in batches]
+        vectors = torch.cat([z.reshape(-1, z.shape[-1]) for z in outputs])
+        quantizer = self.config.model.quantizer
+        self.model.quantizer.initialise(vectors, self._generator(step))
+        logger.info("step %d: %d codes initialised from %d encoder outputs (%s)",
+                    step, quantizer.codebook_size, len(vectors), quantizer.init)  # fmt: skip
+
+    def _generator(self, step: int) -> torch.Generator:
+        # A generator of its own for each step: resuming needs nothing but the step.
+        return torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+
+    def _show_codebook(self, monitor: Monitor, heldout: list[tuple[Tensor, int]], step: int) -> None:
+        quantizer = self.model.quantizer
+        usage = CodeUsage(self.config.model.quantizer.codebook_size)
+        device = next(self.model.parameters()).device
+        for waveform, _ in heldout:
+            usage.add(self.model.encode(waveform.to(device)), revived=0)
+        monitor.histogram("codebook/use_on_dev", usage.counts, step)
+        monitor.codebook("codebook", quantizer.codebook, usage.counts.cpu(), step)
+
+    def _show_audio(self, monitor: Monitor, heldout: list[tuple[Tensor, int]], step: int) -> None:
+        rate, device = self.config.model.sample_rate, next(self.model.parameters()).device
+        shown = [(w[: int(SHOWN_SECONDS * rate)], s) for w, s in heldout[:SHOWN_UTTERANCES]]
+        units = [self.model.encode(waveform.to(device)) for waveform, _ in shown]
+        with torch.autocast(device.type, enabled=False):
+            made = generate_waveforms(self.model, units, [speaker for _, speaker in shown], seed=self.config.seed)
+        for utterance, (natural, _), audio in zip(self.dev, shown, made):
+            monitor.audio(f"{utterance.id}/natural", natural, rate, step)
+            monitor.audio(f"{utterance.id}/reconstructed", audio[: len(natural)], rate, step)
+
+
+def choose_dev(utterances: list[Utterance], speakers: list[str]) -> list[Utterance]:
+    """Return utterances of known speakers, about DEV_SECONDS of them, evenly over the sorted list."""
+    known = [u for u in utterances if u.speaker in speakers]
+    if not known:
+        raise_no_dev(utterances, speakers)
+    total = sum(u.duration or 3.0 for u in known)
+    count = max(1, min(len(known), round(len(known) * DEV_SECONDS / max(total, 1e-9))))
+    return [known[i * len(known) // count] for i in range(count)]
+
+
+def raise_no_dev(utterances: list[Utterance], speakers: list[str]) -> None:
+    """Raise for a dev set without a known speaker."""
+    from vqaudio.errors import TrainingError
+
+    found = sorted({u.speaker for u in utterances})[:5]
+    raise TrainingError(
+        f"none of the {len(utterances)} dev utterances is of a training speaker: dev has {', '.join(found)}, "
+        f"training has {', '.join(speakers[:5])}. Split by utterance: `vqaudio data split --by utterance`"
+    )
+
+
+def train_vqvae(
+    config: VQVAETrainingConfig,
+    train_dir: str | Path,
+    dev_dir: str | Path,
+    expdir: str | Path,
+    device: str | torch.device = "cpu",
+    resume: str = "auto",
+) -> bool:
+    """Train a VQ-VAE in the experiment folder `expdir`; False where a signal stopped it (run again to go on)."""
+    experiment = Experiment(expdir)
+    train, dev = DataDir.load(train_dir), DataDir.load(dev_dir)
+    with experiment.opened(config, resume):
+        torch.manual_seed(config.seed)
+        task = VQVAETask(config, train, dev)
+        trainer = Trainer(task, config.training, experiment, config.seed, torch.device(device))
+        task.optimizer = trainer.optimizer
+        return trainer.run()
