@@ -92,7 +92,7 @@ make_environment() {
 unpack_pip() {
     local folder status=0 wheel
     folder=$(mktemp -d)
-    "$python" -m data_prep.fetch python3-pip-whl --into "$folder" &&
+    (cd "$root" && "$python" -m data_prep.fetch python3-pip-whl --into "$folder") &&
         wheel=$(find "$folder" -name 'pip-*.whl' | head -n 1) && [ -n "$wheel" ] &&
         "$python" "$wheel/pip" install --quiet --no-index "$wheel" || status=$?
     rm -rf "$folder"

@@ -140,15 +140,19 @@ clear_results() {
 
 # perform NAME LABEL: runs stage_NAME; its output goes to the terminal and to its log.
 perform() {
-    local name=$1 label=$2 log=${stage_log[$1]:-${stage_folder[$1]:-}/log}/$1.log began=$SECONDS status
+    local name=$1 label=$2 log=${stage_log[$1]:-${stage_folder[$1]:-}/log}/$1.log began=$SECONDS
+    local interrupted=false status
     echo "$label: ${stage_title[$name]}"
     mkdir -p "$(dirname "$log")"
-    # Not `if stage_…`: inside a condition the shell would ignore `set -e` within the stage.
+    # Not `if stage_…`: inside a condition the shell would ignore `set -e` within the stage. With a trap of its own
+    # the shell outlives Ctrl-C, which ends the stage, and can say how to go on.
     set +e
+    trap 'interrupted=true' INT
     { echo "# $(date -Is) $label"; (set -e; "stage_$name"); } 2>&1 | tee -i -a "$log"
     status=${PIPESTATUS[0]}
+    trap - INT
     set -e
-    if [ "$status" -eq 130 ]; then
+    if $interrupted || [ "$status" -eq 130 ]; then
         echo "$label: interrupted after $(elapsed "$began"). The same command goes on where it stands." >&2
         exit 130
     elif [ "$status" -ne 0 ]; then

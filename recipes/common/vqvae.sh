@@ -17,7 +17,7 @@ nj=0                   # processor cores to use; 0 for all of them
 ngpu=                  # 0: the processor alone, 1: the GPU; by default a GPU where there is one
 num_nodes=1            # machines to train on; this version trains on one
 python=                # interpreter, instead of that of the active environment or of .venv
-fs=8000                # sample rate of the model, in Hz
+fs=                    # sample rate of the model, in Hz, instead of that in train_config
 min_seconds=0.2        # shorter utterances are rejected
 max_rejected_share=0.05  # of utterances; more than this fails
 train_config=conf/train_vqvae.yaml  # the VQ-VAE and its training
@@ -102,6 +102,8 @@ check_options() {
     for name in train_config prior_config; do
         [ -f "${!name}" ] || die "--$name: there is no file '${!name}'; the recipe has $(echo conf/*.yaml)"
     done
+    if [ -z "$fs" ]; then fs=$(awk '$1 == "sample_rate:" { print $2; exit }' "$train_config"); fi
+    [[ $fs =~ ^[0-9]{4,6}$ ]] || die "--fs: got '$fs', expected a sample rate in Hz, such as 8000 or 16000"
     device=$(case $ngpu in "") echo auto ;; 0) echo cpu ;; *) echo cuda ;; esac)
 }
 
@@ -190,7 +192,7 @@ carry_tables() {
 # shellcheck disable=SC2086   # the *_args and *_cmd are lists of words
 stage_train() {
     $train_cmd "$python" -m vqaudio train --config "$train_config" --train_dir "$dump/train" --dev_dir "$dump/dev" \
-        --expdir "$exp" --resume auto --device "$device" --threads "$nj" $train_args
+        --expdir "$exp" --set "model.sample_rate=$fs" --resume auto --device "$device" --threads "$nj" $train_args
 }
 
 stage_extract() {

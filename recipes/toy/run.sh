@@ -7,7 +7,6 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 exec bash "$here/../common/vqvae.sh" --recipe "$here" \
-    --fs 8000 \
     --train_config conf/train_vqvae.yaml \
     --prior_config conf/train_prior.yaml \
     --num_resynthesis 1 --num_samples 2 --max_seconds 3 \

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqaudio.audio.io import iter_blocks, open_wav, probe, read_audio, to_int16, write_wav
+from vqaudio.audio.ogg import lacks_end
 from vqaudio.audio.riff import find_data_chunk
 from vqaudio.errors import AudioError, VQAudioError
 
@@ -148,10 +149,29 @@ def test_permission_denied(tmp_path, speechlike):
 
 
 @pytest.mark.parametrize("share", [0.999, 0.6, 0.01])
-def test_truncated_wav_is_not_taken_for_a_short_one(tmp_path, speechlike, share):
-    soundfile.write(tmp_path / "a.wav", speechlike, RATE)
-    with pytest.raises(AudioError, match=rf"truncated: the header says {2 * RATE} bytes"):
-        read_audio(cut(tmp_path / "a.wav", share))
+@pytest.mark.parametrize("suffix", ["wav", "aiff"])
+def test_a_truncated_file_is_not_taken_for_a_short_one(tmp_path, speechlike, suffix, share):
+    soundfile.write(tmp_path / f"a.{suffix}", speechlike, RATE)
+    with pytest.raises(AudioError, match=r"truncated: the header says 3200[08] bytes"):  # AIFF counts 8 more
+        probe(cut(tmp_path / f"a.{suffix}", share))
+
+
+@pytest.mark.parametrize("share", [0.999, 0.6])
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_truncated_ogg(tmp_path, speechlike, subtype, share):
+    soundfile.write(tmp_path / "a.ogg", np.tile(speechlike, 4), RATE, subtype, format="OGG")
+    assert probe(tmp_path / "a.ogg").frames == 4 * RATE
+    with pytest.raises(AudioError, match="truncated: the Ogg stream breaks off"):
+        probe(cut(tmp_path / "a.ogg", share))
+
+
+def test_ogg_of_one_page_at_every_cut(tmp_path, speechlike):
+    soundfile.write(tmp_path / "a.ogg", speechlike[:2000], RATE)
+    data = (tmp_path / "a.ogg").read_bytes()
+    assert not lacks_end(tmp_path / "a.ogg")
+    for size in range(4, len(data), 7):
+        (tmp_path / "a.ogg").write_bytes(data[:size])
+        assert lacks_end(tmp_path / "a.ogg")
 
 
 @pytest.mark.parametrize("suffix", ["flac", "mp3"])
@@ -209,7 +229,7 @@ def test_rf64_takes_its_length_from_ds64(tmp_path, speechlike):
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", b"OggS" + bytes(60), b"RIFF\0\0\0\0WAVE"])
-def test_what_is_no_wav_has_no_data_chunk(tmp_path, data):
+def test_what_is_neither_has_no_data_chunk(tmp_path, data):
     (tmp_path / "a").write_bytes(data)
     assert find_data_chunk(tmp_path / "a") is None
 

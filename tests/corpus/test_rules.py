@@ -144,10 +144,7 @@ def test_sorting_is_that_of_bytes_not_of_a_language(data):
         (
             "utt2spk",
             "bob-1 bob",
-            [
-                (name, line, "unknown-utterance")
-                for name, line in [("wav.scp", 3), ("spk2utt", 2), ("text", 3)]
-            ],
+            [(name, line, "unknown-utterance") for name, line in [("wav.scp", 3), ("spk2utt", 2), ("text", 3)]],
         ),
     ],
 )
@@ -254,19 +251,13 @@ def test_ordinary_ids_are_fit(name):
 
 
 def test_all_violations_are_named_at_once(data):
-    table(
-        data,
-        "wav.scp",
-        "ann-2 wavs/ann-2.wav",
-        "ann-1 gone.wav",
-        "bob-1 sox x |",
-        "bob-1 y",
-        "cy-1 wavs/ann-1.wav",
-    )
+    audio = "ann-2 wavs/ann-2.wav", "ann-1 gone.wav", "bob-1 sox x |", "bob-1 y", "cy-1 wavs/ann-1.wav"
+    table(data, "wav.scp", *audio)
     table(data, "utt2spk", "ann-1 ann", "ann-2 ann extra", "", "bob-1 bob")
     table(data, "utt2dur", "ann-1 long", "bob-1 1")
     assert {rule for _, _, rule in places(data)} == {
-        "unsorted", "audio-missing", "pipe", "duplicate", "unknown-utterance", "fields", "blank-line", "duration",
+        "unsorted", "audio-missing", "pipe", "duplicate",
+        "unknown-utterance", "fields", "blank-line", "duration",
     }  # fmt: skip
     assert places(data) == sorted(
         places(data),
@@ -276,6 +267,4 @@ def test_all_violations_are_named_at_once(data):
 
 def test_a_violation_reads_like_a_compilers_message():
     assert str(Violation("d/text", 3, "utf-8", "is not")) == "d/text:3: utf-8: is not"
-    assert (
-        str(Violation("d/text", None, "empty-file", "holds no lines")) == "d/text: empty-file: holds no lines"
-    )
+    assert str(Violation("d/text", None, "empty-file", "holds no lines")) == "d/text: empty-file: holds no lines"

@@ -43,6 +43,4 @@ def de_emphasis(emphasised: Tensor, coefficient: float, previous: Tensor | float
 
 def _check_coefficient(coefficient: float) -> None:
     if not 0.0 <= coefficient < 1.0:
-        raise VQAudioError(
-            f"pre-emphasis coefficient {coefficient!r}: expected 0 <= coefficient < 1, such as 0.9"
-        )
+        raise VQAudioError(f"pre-emphasis coefficient {coefficient!r}: expected 0 <= coefficient < 1, such as 0.9")

@@ -20,9 +20,7 @@ def count_frames(path: str | os.PathLike) -> int:
     return 2 * os.path.getsize(path)
 
 
-def decode_blocks(
-    path: str | os.PathLike, block_frames: int, start: int, wanted: int
-) -> Iterator[np.ndarray]:
+def decode_blocks(path: str | os.PathLike, block_frames: int, start: int, wanted: int) -> Iterator[np.ndarray]:
     """Yield samples `start` to `start + wanted` as float32 blocks of at most `block_frames`.
 
     The codec adapts to what came before, so decoding always begins at the first byte.

@@ -20,6 +20,7 @@ import soundfile
 
 from vqaudio.audio.atomic import write_whole
 from vqaudio.audio.g722 import G722_RATE, count_frames, decode_blocks
+from vqaudio.audio.ogg import lacks_end
 from vqaudio.audio.riff import find_data_chunk
 from vqaudio.errors import AudioError, VQAudioError, did_you_mean
 
@@ -51,8 +52,8 @@ class AudioInfo:
 def probe(path: str | os.PathLike) -> AudioInfo:
     """Read the header of an audio file.
 
-    Raises AudioError where the file is missing, a directory, empty, of unknown format, without samples, or a
-    WAV file shorter than its header says.
+    Raises AudioError where the file is missing, a directory, empty, of unknown format or without samples, and
+    where a WAV, AIFF or Ogg file was cut off; with other formats that shows on reading.
     """
     path = _readable_file(path)
     if _is_g722(path):
@@ -111,9 +112,7 @@ def _decode(info: AudioInfo, block_frames: int, start: int, wanted: int) -> Iter
         if start:
             file.seek(start)
         while wanted > 0:
-            block = file.read(
-                min(block_frames, wanted), dtype="float32", always_2d=True
-            )  # (frames, channels)
+            block = file.read(min(block_frames, wanted), dtype="float32", always_2d=True)  # (frames, channels)
             if not len(block):
                 return
             wanted -= len(block)
@@ -162,8 +161,7 @@ def _check_length(info: AudioInfo) -> None:
         share = chunk.present / chunk.promised
         raise AudioError(
             info.path,
-            f"truncated: the header says {chunk.promised} bytes of samples, "
-            f"{chunk.present} are there ({share:.0%})",
+            f"truncated: the header says {chunk.promised} bytes of samples, {chunk.present} are there ({share:.0%})",
         )
     if info.frames == 0 and chunk is not None and chunk.present > chunk.promised:
         raise AudioError(
@@ -173,6 +171,8 @@ def _check_length(info: AudioInfo) -> None:
         )
     if info.frames == 0:
         raise AudioError(info.path, "holds no samples")
+    if lacks_end(info.path):
+        raise AudioError(info.path, "truncated: the Ogg stream breaks off before its end")
 
 
 # ---------------------------------------------------------------------------------------------- writing
@@ -236,18 +236,14 @@ def open_wav(path: str | os.PathLike, sample_rate: int, subtype: str = "PCM_16")
         writer.finish()
 
 
-def write_wav(
-    path: str | os.PathLike, waveform: np.ndarray, sample_rate: int, subtype: str = "PCM_16"
-) -> int:
+def write_wav(path: str | os.PathLike, waveform: np.ndarray, sample_rate: int, subtype: str = "PCM_16") -> int:
     """Write a mono waveform, shape (T,), in [-1, 1], as a WAV file, whole or not at all.
 
     Returns the number of samples that were clipped to fit 16 bits, and logs it where it is not 0.
     """
     waveform = np.asarray(waveform)
     if waveform.ndim != 1:
-        raise VQAudioError(
-            f"{path}: waveform to write has shape {waveform.shape}, expected one channel, shape (T,)"
-        )
+        raise VQAudioError(f"{path}: waveform to write has shape {waveform.shape}, expected one channel, shape (T,)")
     if not np.isfinite(waveform).all():
         raise VQAudioError(f"{path}: waveform to write holds NaN or infinite samples")
     with open_wav(path, sample_rate, subtype) as writer:

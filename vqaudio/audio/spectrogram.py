@@ -40,9 +40,7 @@ class LogMel(nn.Module):
     Computed in float32, outside autocast. Raises ConfigError where a filter would cover no bin.
     """
 
-    def __init__(
-        self, sample_rate: int, n_fft: int, hop_length: int, n_mels: int, floor: float = 1e-5
-    ) -> None:
+    def __init__(self, sample_rate: int, n_fft: int, hop_length: int, n_mels: int, floor: float = 1e-5) -> None:
         super().__init__()
         if floor <= 0:
             raise ConfigError(f"log-mel floor {floor!r}: expected a positive number, such as 1e-5")
@@ -97,21 +95,15 @@ def plot_reconstruction(
     waves = [_as_numpy(natural), _as_numpy(reconstructed)]
     units = _as_numpy(units).astype(np.int64)
     if not len(units) or not all(map(len, waves)):
-        raise VQAudioError(
-            f"{path}: nothing to draw: {len(units)} units, {[len(wave) for wave in waves]} samples"
-        )
+        raise VQAudioError(f"{path}: nothing to draw: {len(units)} units, {[len(wave) for wave in waves]} samples")
     seconds = max(*map(len, waves), len(units) * hop_length) / sample_rate
     figure = Figure(figsize=(10.0, 5.2), dpi=144, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(hspace=0.015, h_pad=0.03)
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[1.0, 0.16, 1.0])
     levels = [_levels_db(wave, sample_rate) for wave in waves]
-    for axes, level, wave, name in zip(
-        (top, bottom), levels, waves, ("natural", "reconstructed"), strict=True
-    ):
-        image = _draw_spectrogram(
-            axes, _shade(level, levels[0].max()), len(wave) / sample_rate, sample_rate, name
-        )
+    for axes, level, wave, name in zip((top, bottom), levels, waves, ("natural", "reconstructed"), strict=True):
+        image = _draw_spectrogram(axes, _shade(level, levels[0].max()), len(wave) / sample_rate, sample_rate, name)
     _draw_units(middle, units, hop_length / sample_rate, seconds)
     bottom.set_xlim(0.0, seconds)
     bottom.set_xlabel("time (s)")
@@ -178,18 +170,14 @@ def _draw_spectrogram(axes: Axes, shades: np.ndarray, seconds: float, sample_rat
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.set_facecolor("black")
     axes.tick_params(labelsize=9, length=3)
-    axes.text(
-        0.008, 0.95, name, transform=axes.transAxes, va="top", color="white", fontsize=10, fontweight="bold"
-    )
+    axes.text(0.008, 0.95, name, transform=axes.transAxes, va="top", color="white", fontsize=10, fontweight="bold")
     return image
 
 
 def _draw_units(axes: Axes, units: np.ndarray, unit_seconds: float, seconds: float) -> None:
     """Draw runs of equal units as coloured fields, each with its number where the field is wide enough."""
     edges = np.flatnonzero(np.diff(units, prepend=-1, append=-1))  # where runs begin, and the end of the last
-    width_points = (
-        axes.figure.get_figwidth() * 72 * 0.86 / seconds
-    )  # of a second; 0.86 is about the axes' share
+    width_points = axes.figure.get_figwidth() * 72 * 0.86 / seconds  # of a second; 0.86 is about the axes' share
     for begin, end in pairwise(edges):
         unit, left, width = int(units[begin]), begin * unit_seconds, (end - begin) * unit_seconds
         axes.axvspan(left, left + width, color=_unit_colour(unit), linewidth=0)
@@ -210,9 +198,7 @@ def _label_run(axes: Axes, label: str, centre: float, width_points: float) -> No
     )  # widths of the label, lying and standing, in points
     if width_points >= upright:
         rotation = 0 if width_points >= flat else 90
-        axes.text(
-            centre, 0.5, label, ha="center", va="center", fontsize=size, rotation=rotation, color="#202020"
-        )
+        axes.text(centre, 0.5, label, ha="center", va="center", fontsize=size, rotation=rotation, color="#202020")
 
 
 def _unit_colour(unit: int) -> tuple[float, float, float]:

@@ -28,9 +28,7 @@ def import_torchaudio() -> ModuleType:
     try:
         return importlib.import_module("torchaudio")
     except ImportError as error:
-        raise VQAudioError(
-            f"this needs torchaudio ({error}); install it with: pip install torchaudio"
-        ) from error
+        raise VQAudioError(f"this needs torchaudio ({error}); install it with: pip install torchaudio") from error
     except OSError as error:
         logger.debug("torchaudio's compiled extension cannot be loaded (%s); going on without it", error)
     _forget_failed_import()
@@ -58,8 +56,6 @@ def _unavailable(function):
 
     @functools.wraps(function)
     def refuse(*args, **kwargs):
-        raise RuntimeError(
-            f"torchaudio's {function.__name__} needs its compiled extension, which could not be loaded"
-        )
+        raise RuntimeError(f"torchaudio's {function.__name__} needs its compiled extension, which could not be loaded")
 
     return refuse

@@ -194,13 +194,10 @@ def _speaker_indices(utterances: Sequence[Utterance], speakers: Sequence[str]) -
     return [index[utterance.speaker] for utterance in utterances]
 
 
-def _check_sizes(
-    crop_length: int, context: tuple[int, int], batch_size: int, rank: int, world_size: int
-) -> None:
+def _check_sizes(crop_length: int, context: tuple[int, int], batch_size: int, rank: int, world_size: int) -> None:
     if crop_length < 1 or batch_size < 1 or min(context) < 0:
         raise DataDirError(
-            f"crop_length {crop_length}, context {context}, batch_size {batch_size}: "
-            "expected at least 1, 0 and 1"
+            f"crop_length {crop_length}, context {context}, batch_size {batch_size}: expected at least 1, 0 and 1"
         )
     if not 0 <= rank < world_size:
         raise DataDirError(f"rank {rank} of {world_size}: expected 0 <= rank < world_size")

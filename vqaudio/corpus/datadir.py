@@ -159,9 +159,7 @@ def _check_writable(utterances: list[Utterance], folder: Path) -> None:
         raise DataDirError(f"{folder}: no utterances to write")
     twice = [id for id, count in Counter(utterance.id for utterance in utterances).items() if count > 1]
     if twice:
-        raise DataDirError(
-            f"{folder}: {len(twice)} utterance ids occur more than once: {', '.join(twice[:5])}"
-        )
+        raise DataDirError(f"{folder}: {len(twice)} utterance ids occur more than once: {', '.join(twice[:5])}")
 
 
 def _tables(utterances: list[Utterance], folder: Path) -> dict[str, list[str] | None]:
@@ -178,17 +176,13 @@ def _tables(utterances: list[Utterance], folder: Path) -> dict[str, list[str] | 
         "wav.scp": [f"{key} {_portable(value, folder)}" for key, value in sorted(recordings.items())],
         "utt2spk": [f"{utterance.id} {utterance.speaker}" for utterance in utterances],
         "spk2utt": [f"{speaker} {' '.join(ids)}" for speaker, ids in sorted(by_speaker.items())],
-        "text": _column(
-            utterances, "text", lambda u: None if u.text is None else f"{u.id} {u.text}".rstrip()
-        ),
+        "text": _column(utterances, "text", lambda u: None if u.text is None else f"{u.id} {u.text}".rstrip()),
         "segments": [_segment_line(utterance) for utterance in utterances] if segmented else None,
         "utt2dur": _column(utterances, "utt2dur", lambda u: u.duration and f"{u.id} {u.duration:.6f}"),
     }
 
 
-def _column(
-    utterances: list[Utterance], name: str, line: Callable[[Utterance], str | None]
-) -> list[str] | None:
+def _column(utterances: list[Utterance], name: str, line: Callable[[Utterance], str | None]) -> list[str] | None:
     """Return one optional table; None, with a warning, where only some utterances have an entry."""
     lines = [line(utterance) for utterance in utterances]
     missing = sum(not entry for entry in lines)

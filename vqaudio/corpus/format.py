@@ -63,9 +63,7 @@ class FormatSummary:
             f"{len(self.made)} utterances, {self.seconds / 3600:.2f} h at {self.sample_rate} Hz "
             f"({self.reused} of them done already); {len(self.rejected)} rejected"
         )
-        for (rate, channels, subtype), count in sorted(
-            Counter(made.source_form for made in self.made).items()
-        ):
+        for (rate, channels, subtype), count in sorted(Counter(made.source_form for made in self.made).items()):
             form = f"{rate} Hz, {channels} channel{'s' * (channels > 1)}, {subtype}"
             yield f"  {count} from {form}{self._change(rate, channels)}"
         clipped = [made for made in self.made if made.clipped]
@@ -127,9 +125,7 @@ def _make_all(
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         results = pool.map(lambda utterance: _make_or_reject(utterance, options, journal), utterances)
         try:
-            for result, was_done in tqdm(
-                results, "format", len(utterances), disable=None if progress else True
-            ):
+            for result, was_done in tqdm(results, "format", len(utterances), disable=None if progress else True):
                 if isinstance(result, Rejection):
                     rejected.append(result)
                     continue
@@ -142,9 +138,7 @@ def _make_all(
     return made, rejected, reused
 
 
-def _make_or_reject(
-    utterance: Utterance, options: FormatOptions, journal: Journal
-) -> tuple[Made | Rejection, bool]:
+def _make_or_reject(utterance: Utterance, options: FormatOptions, journal: Journal) -> tuple[Made | Rejection, bool]:
     """Return what became of one utterance, and whether that was done by an earlier run."""
     try:
         if done := journal.find(utterance):
@@ -165,9 +159,7 @@ def _make(utterance: Utterance, options: FormatOptions, journal: Journal) -> Mad
                 writer.write(block)
             meter.check(options.silence_db)
         info = region.info
-    return Made(
-        utterance.id, stamp, writer.frames, info.sample_rate, info.channels, info.subtype, writer.clipped
-    )
+    return Made(utterance.id, stamp, writer.frames, info.sample_rate, info.channels, info.subtype, writer.clipped)
 
 
 class _PeakMeter:
@@ -177,6 +169,7 @@ class _PeakMeter:
         self.region, self.peak = region, 0.0
 
     def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the recording's blocks; raises AudioError where their scale cannot be [-1, 1]."""
         for block in self.region.blocks():
             self.peak = max(self.peak, float(np.abs(block).max()))
             if self.peak > _MAX_PEAK:
@@ -198,9 +191,7 @@ def _check_length(region: Region, options: FormatOptions) -> None:
         raise AudioError(region.info.path, f"too long: {seconds:.3f} s, more than {options.max_seconds:g} s")
 
 
-def _write_data_dir(
-    utterances: Sequence[Utterance], made: list[Made], target: Path, sample_rate: int
-) -> None:
+def _write_data_dir(utterances: Sequence[Utterance], made: list[Made], target: Path, sample_rate: int) -> None:
     by_id = {utterance.id: utterance for utterance in utterances}
     formatted = [
         Utterance(

@@ -85,9 +85,7 @@ class Journal:
             return None
         if status is None:
             return None
-        return (
-            f"{utterance.recording}|{utterance.start}|{utterance.end}|{status.st_size}|{status.st_mtime_ns}"
-        )
+        return f"{utterance.recording}|{utterance.start}|{utterance.end}|{status.st_size}|{status.st_mtime_ns}"
 
     def find(self, utterance: Utterance) -> Made | None:
         """Return what an earlier run made of an utterance, if that still holds."""

@@ -46,9 +46,7 @@ def find_region(utterance: Utterance) -> Region:
     is only there while `open_region` holds it.
     """
     if is_pipe(utterance.recording):
-        raise AudioError(
-            utterance.recording, "is a command, expected a file; the `format` stage writes its output"
-        )
+        raise AudioError(utterance.recording, "is a command, expected a file; the `format` stage writes its output")
     return _region(utterance, probe(utterance.recording))
 
 
@@ -95,9 +93,7 @@ def _region(utterance: Utterance, info: AudioInfo) -> Region:
         end = info.frames
     if not 0 <= start < end <= info.frames:
         times = f"{utterance.start} to {'the end' if utterance.end is None else utterance.end} s"
-        raise AudioError(
-            info.path, f"segment {utterance.id!r} ({times}) lies outside its {info.duration:.3f} s"
-        )
+        raise AudioError(info.path, f"segment {utterance.id!r} ({times}) lies outside its {info.duration:.3f} s")
     return Region(info, start, end - start)
 
 
@@ -106,6 +102,4 @@ def _run(recording: str, output) -> None:
     done = subprocess.run(command, shell=True, stdout=output, stderr=subprocess.PIPE, check=False)
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise AudioError(
-            recording, f"the command failed with status {done.returncode}: {words[-1] if words else ''}"
-        )
+        raise AudioError(recording, f"the command failed with status {done.returncode}: {words[-1] if words else ''}")

@@ -28,11 +28,9 @@ def write_rejected(path: str | os.PathLike, rejections: Iterable[Rejection]) -> 
     write_text_whole(path, "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows))
 
 
-def check_share(
-    rejections: Sequence[Rejection], total: int, max_share: float, path: str | os.PathLike
-) -> None:
+def check_share(rejections: Sequence[Rejection], total: int, max_share: float, path: str | os.PathLike) -> None:
     """Raise DataDirError where over `max_share` of `total` utterances are rejected; `path` lists them."""
-    share = len(rejections) / total
+    share = len(rejections) / max(total, 1)
     if share <= max_share:
         return
     first = "\n".join(f"  {r.utterance}: {r.path}: {r.reason}" for r in sorted(rejections)[:5])

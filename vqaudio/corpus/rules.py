@@ -141,9 +141,7 @@ def _check_speakers(tables: dict[str, Table]) -> None:
             if utterance not in utt2spk.rows:
                 spk2utt.report(row.line, "unknown-utterance", f"utterance {utterance!r} is not in utt2spk")
             elif (right := utt2spk.rows[utterance].value) != speaker:
-                spk2utt.report(
-                    row.line, "speaker-map", f"gives {utterance!r} to {speaker!r}, utt2spk to {right!r}"
-                )
+                spk2utt.report(row.line, "speaker-map", f"gives {utterance!r} to {speaker!r}, utt2spk to {right!r}")
             seen.add(utterance)
     for utterance, row in utt2spk.rows.items():
         if utterance not in seen:
@@ -195,23 +193,17 @@ def _check_segments(segments: Table, wav_scp: Table, folder: Path) -> None:
             _, end = segment_times(row.fields)
         except ValueError:
             times = " ".join(row.fields[1:])
-            segments.report(
-                row.line, "segment-times", f"{times!r}: expected 0 <= start < end in seconds, or end -1"
-            )
+            segments.report(row.line, "segment-times", f"{times!r}: expected 0 <= start < end in seconds, or end -1")
             continue
         if recording not in wav_scp.rows:
             hint = did_you_mean(recording, wav_scp.rows)
-            segments.report(
-                row.line, "unknown-recording", f"recording {recording!r} is not in wav.scp.{hint}"
-            )
+            segments.report(row.line, "unknown-recording", f"recording {recording!r} is not in wav.scp.{hint}")
             continue
         if recording not in lengths:
             lengths[recording] = _recording_seconds(wav_scp, recording, folder)
         length = lengths[recording]
         if end is not None and length is not None and end > length + SEGMENT_SLACK:
-            segments.report(
-                row.line, "segment-beyond", f"ends at {end} s, recording {recording!r} at {length:.3f} s"
-            )
+            segments.report(row.line, "segment-beyond", f"ends at {end} s, recording {recording!r} at {length:.3f} s")
 
 
 def _recording_seconds(wav_scp: Table, recording: str, folder: Path) -> float | None:

@@ -102,9 +102,7 @@ def _decode(path: Path, table: Table) -> str | None:
         table.report(1, "byte-order-mark", "starts with a byte-order mark (a file from Windows)")
     if "\r" in text:
         line = text.count("\n", 0, text.index("\r")) + 1
-        table.report(
-            line, "line-end", "has carriage returns (a file from Windows); lines must end in '\\n' alone"
-        )
+        table.report(line, "line-end", "has carriage returns (a file from Windows); lines must end in '\\n' alone")
     return text.removeprefix("\ufeff").replace("\r", "")
 
 

@@ -93,9 +93,7 @@ def split(
     members = _deal([groups[key] for key in sorted(groups)], parts, seed)
     for part, utterances in members.items():
         if not utterances:
-            raise DataDirError(
-                f"part {part!r} gets nothing: {parts[part]} of {len(groups)} {by}s; use a larger share"
-            )
+            raise DataDirError(f"part {part!r} gets nothing: {parts[part]} of {len(groups)} {by}s; use a larger share")
     return {part: DataDir(utterances).write(Path(out) / part) for part, utterances in members.items()}
 
 
@@ -142,9 +140,7 @@ def combine(paths: Sequence[str | os.PathLike], out: str | os.PathLike, allow_pi
     for path in paths:
         for utterance in DataDir.load(path, allow_pipes).utterances:
             if utterance.id in home:
-                raise DataDirError(
-                    f"utterance {utterance.id!r} is both in {home[utterance.id]} and in {path}"
-                )
+                raise DataDirError(f"utterance {utterance.id!r} is both in {home[utterance.id]} and in {path}")
             home[utterance.id] = path
             joined.append(utterance)
     return DataDir(joined).write(out)
@@ -164,29 +160,21 @@ def _stops_fix(violation: Violation) -> bool:
 def _drop_broken(inspection: Inspection) -> dict[str, str]:
     """Drop from the tables the rows that break a rule and the utterances not in all; return those."""
     tables = inspection.tables
-    for name in [
-        name for name in ("text", "segments", "utt2dur") if name in tables and not tables[name].rows
-    ]:
+    for name in [name for name in ("text", "segments", "utt2dur") if name in tables and not tables[name].rows]:
         del tables[name]
+    source = "segments" if "segments" in tables else "wav.scp"
+    needed = ["utt2spk", source, *({"text"} & set(tables))]
     mentioned = {utterance for row in tables["spk2utt"].rows.values() for utterance in row.fields}
-    mentioned |= {
-        key for name, table in tables.items() if name not in ("spk2utt", "wav.scp") for key in table.rows
-    }
-    if "segments" not in tables:
-        mentioned |= set(tables["wav.scp"].rows)
+    mentioned.update(key for name in (*needed, "utt2dur") if name in tables for key in tables[name].rows)
     reasons = _drop_condemned_rows(inspection)
-    if "segments" in tables:
+    if source == "segments":
         _drop_orphaned_segments(inspection, reasons)
-    needed = ["utt2spk", "segments" if "segments" in tables else "wav.scp", *({"text"} & set(tables))]
-    kept = set.intersection(*(set(tables[name].rows) for name in needed))
-    utt2spk = tables["utt2spk"].rows
-    tables["utt2spk"].rows = {utterance: row for utterance, row in utt2spk.items() if utterance in kept}
+    absent = {key: [name for name in needed if key not in tables[name].rows] for key in mentioned}
+    kept = {key for key, names in absent.items() if not names}
+    tables["utt2spk"].rows = {key: row for key, row in tables["utt2spk"].rows.items() if key in kept}
     if "utt2dur" in tables and not kept <= set(tables["utt2dur"].rows):
         del tables["utt2dur"]  # durations can be measured again; no utterance is dropped for the want of one
-    return {
-        utterance: reasons.get(utterance) or _absence(utterance, needed, tables)
-        for utterance in mentioned - kept
-    }
+    return {key: reasons.get(key) or f"not in {', '.join(absent[key])}" for key in mentioned - kept}
 
 
 def _drop_condemned_rows(inspection: Inspection) -> dict[str, str]:
@@ -208,10 +196,6 @@ def _drop_orphaned_segments(inspection: Inspection, reasons: dict[str, str]) -> 
         if recording not in wav_scp.rows:
             del segments.rows[utterance]
             reasons[utterance] = f"recording {recording!r}: {reasons.get(recording, 'not in wav.scp')}"
-
-
-def _absence(utterance: str, needed: list[str], tables: Mapping) -> str:
-    return f"not in {', '.join(name for name in needed if utterance not in tables[name].rows)}"
 
 
 def _back_up(folder: Path) -> None:
@@ -236,10 +220,11 @@ def _check_parts(parts: Mapping[str, float]) -> None:
 
 
 def _deal(groups: list[list[Utterance]], parts: Mapping[str, float], seed: int) -> dict[str, list[Utterance]]:
-    """Deal shuffled groups out, each to the part that is furthest below its share."""
+    """Deal groups out, large before small and else at random, each to the part furthest below its share."""
     total = sum(map(len, groups))
     members: dict[str, list[Utterance]] = {part: [] for part in parts}
-    for index in np.random.default_rng(seed).permutation(len(groups)):
+    shuffled = np.random.default_rng(seed).permutation(len(groups))
+    for index in sorted(shuffled, key=lambda index: -len(groups[index])):
         neediest = max(parts, key=lambda part: parts[part] * total - len(members[part]))
         members[neediest] += groups[index]
     return members
@@ -252,9 +237,7 @@ def _matching(
     have = {key(utterance) for utterance in utterances}
     if unknown := sorted(names - have):
         shown = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        raise DataDirError(
-            f"{len(unknown)} {kind}(s) not in the data: {shown}.{did_you_mean(unknown[0], have)}"
-        )
+        raise DataDirError(f"{len(unknown)} {kind}(s) not in the data: {shown}.{did_you_mean(unknown[0], have)}")
     return [utterance for utterance in utterances if key(utterance) in names]
 
 
@@ -262,6 +245,4 @@ def _up_to_seconds(utterances: list[Utterance], seconds: float, seed: int) -> li
     """Draw utterances at random until they last `seconds`; all of them where they do not."""
     order = np.random.default_rng(seed).permutation(len(utterances))
     before = accumulate((utterance_seconds(utterances[i]) for i in order), initial=0.0)
-    return [
-        utterances[i] for i, _ in takewhile(lambda pair: pair[1] < seconds, zip(order, before, strict=False))
-    ]
+    return [utterances[i] for i, _ in takewhile(lambda pair: pair[1] < seconds, zip(order, before, strict=False))]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from vqaudio.config import EncoderConfig
@@ -90,7 +91,7 @@ class Encoder(nn.Module):
         """Map (B, left + N·hop_length + right) to z_e (B, N, code_dim)."""
         x = (waveform * self.config.input_gain)[..., None]  # (B, samples, 1)
         for stride, convolution in zip(self.config.strides, self.strided):
-            groups = x.unflatten(1, (-1, stride)).flatten(2)  # (B, M, stride · C)
+            groups = rearrange(x, "b (m s) c -> b m (s c)", s=stride)
             x = F.gelu(convolution(groups))  # (B, M - 1, C)
         for block in self.blocks:
             x = block(x)

@@ -72,10 +72,22 @@ def speaker_index(speakers: Sequence[str], name: str) -> int:
     return list(speakers).index(name)
 
 
+def read_speakers(folder: str | Path) -> list[str]:
+    """Return the names of the speakers that the model in `folder` knows, in the order of their indices."""
+    path = Path(folder) / "speakers.txt"
+    try:
+        speakers = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if not speakers or len(set(speakers)) != len(speakers):
+        raise ModelError(f"{path}: expected one speaker a line, each once; found {len(speakers)} names")
+    return speakers
+
+
 def _load(folder: str | Path, kind: str, device: str | torch.device) -> tuple[Any, list[str], dict[str, Any]]:
     folder = Path(folder)
     about = _read_config(folder, kind)
-    speakers = _read_speakers(folder / "speakers.txt")
+    speakers = read_speakers(folder)
     model_class, config_class = KINDS[kind]
     try:
         config = from_dict(config_class, about.pop("model", None))
@@ -90,15 +102,18 @@ def _load(folder: str | Path, kind: str, device: str | torch.device) -> tuple[An
 def _read_config(folder: Path, kind: str) -> dict[str, Any]:
     path = folder / "config.yaml"
     if not path.is_file():
-        inside = sorted(p.parent.name for p in folder.glob("*/model.safetensors"))
-        hint = f" Did you mean {folder / inside[0]}?" if inside else ""
-        raise ModelError(f"{folder} is not a model folder: it has no config.yaml (expected beside model.safetensors).{hint}")
+        raise ModelError(
+            f"{folder} is not a model folder: it has no config.yaml (expected beside model.safetensors)."
+            f"{_model_inside(folder)}"
+        )
     try:
         about = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if not isinstance(about, dict) or about.get("kind") not in KINDS:
-        raise ModelError(f"{path} does not describe a model: expected `kind: vqvae` or `kind: prior`")
+        raise ModelError(
+            f"{path} does not describe a model: expected `kind: vqvae` or `kind: prior`.{_model_inside(folder)}"
+        )
     if about["kind"] != kind:
         raise ModelError(f"{folder} holds a model of kind {about['kind']!r}, expected {kind!r}")
     if about.get("format_version") != FORMAT_VERSION:
@@ -108,14 +123,10 @@ def _read_config(folder: Path, kind: str) -> dict[str, Any]:
     return about
 
 
-def _read_speakers(path: Path) -> list[str]:
-    try:
-        speakers = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    if not speakers or len(set(speakers)) != len(speakers):
-        raise ModelError(f"{path}: expected one speaker a line, each once; found {len(speakers)} names")
-    return speakers
+def _model_inside(folder: Path) -> str:
+    """Return the hint that fits who gave the experiment folder, which holds the model's."""
+    inside = sorted(weights.parent for weights in folder.glob("*/model.safetensors"))
+    return f" Did you mean {inside[0]}?" if inside else ""
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:

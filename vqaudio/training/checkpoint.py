@@ -51,7 +51,8 @@ def load_newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            logger.warning("%s cannot be read and is passed over: %s", path, str(error).splitlines()[0])
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            logger.warning("%s cannot be read and is passed over: %s", path, reason)
             continue
         if state.get("format_version") != FORMAT_VERSION:
             raise TrainingError(

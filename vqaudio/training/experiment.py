@@ -51,11 +51,14 @@ class Experiment:
             # A full disk must not end a training for the sake of its log.
             handler.handleError = lambda record: None  # type: ignore[method-assign]
             root = logging.getLogger("vqaudio")
+            level = root.level
+            root.setLevel(min(root.getEffectiveLevel(), logging.INFO))
             root.addHandler(handler)
             try:
                 yield
             finally:
                 root.removeHandler(handler)
+                root.setLevel(level)
                 handler.close()
 
     def write_summary(self, summary: dict[str, Any]) -> None:

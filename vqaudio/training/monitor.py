@@ -29,7 +29,7 @@ class Monitor:
 
     def audio(self, name: str, waveform: Tensor, sample_rate: int, step: int) -> None:
         """Write a waveform (T,) as sound and as a spectrogram."""
-        waveform = waveform.detach().cpu().float()
+        waveform = waveform.detach().cpu().float().clamp(-1, 1)
         self._write(lambda w: w.add_audio(name, waveform[None], step, sample_rate))
         image = spectrogram_image(waveform.numpy(), sample_rate)
         self._write(lambda w: w.add_image(name, image, step, dataformats="HWC"))

@@ -10,6 +10,9 @@ from types import FrameType
 class StopRequest:
     """Within the block, the first SIGINT or SIGTERM sets `signal`; a second one interrupts at once."""
 
+    latest: signal.Signals | None = None
+    """The last such signal of the process: the command's exit status tells which it was."""
+
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self._before: dict[int, object] = {}
@@ -27,4 +30,4 @@ class StopRequest:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        self.signal = StopRequest.latest = signal.Signals(number)

@@ -1,6 +1,6 @@
 """Unit sequences: their spec, their text files, their runs, and where they come from (`extract`).
 
-`extract` needs torch and is imported by its own name, so that reading units stays quick.
+`extract` is imported by its own name, so that reading units does not load the models.
 """
 
 from vqaudio.units.runs import collapse, expand

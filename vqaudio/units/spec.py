@@ -64,7 +64,7 @@ class UnitSpec:
     @classmethod
     def of_model(cls, model: VQVAE, collapsed: bool = False) -> UnitSpec:
         """Return the spec of the units that `model` makes, and can decode."""
-        from vqaudio.models.folder import unit_hash  # here, since torch takes seconds to import
+        from vqaudio.models.folder import unit_hash  # here, so that reading units does not load the models
 
         return cls(
             sample_rate=model.config.sample_rate,

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Sets up what the tests need, as recipes/common/setup.sh does it, and runs them.
+#
+#   bash tests/run.sh                          all of them, whole recipe included
+#   bash tests/run.sh -m "not whole_run"       all but that one; every argument goes to pytest
+#   bash tests/run.sh tests/units -x
+set -euo pipefail
+# shellcheck source=recipes/common/path.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../recipes/common/path.sh"
+
+bash "$root/recipes/common/setup.sh" --extras test
+choose_python ""
+cd "$root"
+exec "$python" -m pytest "$@"

@@ -1,0 +1,73 @@
+"""Every configuration that a recipe ships is loaded and run for a step, in its own size."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, load_config
+from vqaudio.models.prior import UnitPrior
+from vqaudio.models.vqvae import VQVAE
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+ALL = sorted(RECIPES.glob("*/conf/*.yaml"))
+VQVAES = [path for path in ALL if path.name.startswith("train_vqvae")]
+PRIORS = [path for path in ALL if path.name.startswith("train_prior")]
+
+
+def name(path: Path) -> str:
+    return f"{path.parents[1].name}-{path.stem}"
+
+
+def learns(model: torch.nn.Module, loss) -> None:
+    """One step of Adam on one batch lowers the loss of this batch."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    before = loss()
+    before.backward()
+    optimizer.step()
+    with torch.no_grad():
+        after = loss()
+    assert torch.isfinite(before) and after < before
+
+
+def test_every_configuration_is_of_a_known_kind():
+    assert len(VQVAES) >= 4 and len(PRIORS) >= 4
+    assert {*VQVAES, *PRIORS} == set(ALL)
+
+
+@pytest.mark.parametrize("path", VQVAES, ids=name)
+def test_vqvae_configurations_run(path):
+    config = load_config(path, VQVAETrainingConfig)
+    torch.manual_seed(0)
+    model = VQVAE(config.model, speakers=3).eval()  # no dropout or jitter between the two losses
+    left, right = model.context
+    units = max(config.model.decoder.condition_kernel, 512 // model.hop_length)
+    waveform = 0.1 * torch.randn(2, left + units * model.hop_length + right)
+    speakers = torch.tensor([0, 2])
+    learns(model, lambda: (lambda out: out.nll.mean() + out.vq_loss)(model(waveform, speakers)))
+
+
+@pytest.mark.parametrize("path", PRIORS, ids=name)
+def test_prior_configurations_run(path):
+    config = load_config(path, PriorTrainingConfig)
+    torch.manual_seed(0)
+    prior = UnitPrior(config.model, speakers=3).eval()
+    symbols = torch.randint(0, config.model.codebook_size + 1, (2, 65))
+    speakers = torch.tensor([0, 2])
+
+    def loss() -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(prior(symbols[:, :-1], speakers).flatten(0, 1), symbols[:, 1:].flatten())
+
+    learns(prior, loss)
+
+
+def test_the_papers_hyper_parameters():
+    """Van den Oord et al. 2017, sec. 4.3 and eq. 3."""
+    model = load_config(RECIPES / "asterisk/conf/train_vqvae_paper.yaml", VQVAETrainingConfig).model
+    assert model.encoder.strides == (2,) * 6 and model.encoder.hop_length == 64
+    assert model.quantizer.codebook_size == 512 and model.quantizer.beta == 0.25
+    assert model.quantizer.update == "gradient"
+
+
+def test_the_50_hz_configuration_has_units_at_50_hz():
+    assert load_config(RECIPES / "asterisk/conf/train_vqvae_50hz.yaml", VQVAETrainingConfig).model.unit_rate == 50

@@ -1,0 +1,39 @@
+"""The learning rate's shape, and a budget in minutes."""
+
+import pytest
+
+from vqaudio.config import OptimizationConfig
+from vqaudio.training.schedule import Schedule
+
+
+def schedule(**changes) -> Schedule:
+    return Schedule(OptimizationConfig(**({"learning_rate": 1.0, "warmup_steps": 10, "decay_share": 0.5} | changes)))
+
+
+def test_rate_rises_stays_and_falls():
+    s = schedule(max_steps=100, final_rate_share=0.1)
+    rates = [s.learning_rate(step) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert rates[10:51] == pytest.approx([1.0] * 41)
+    assert all(a > b for a, b in zip(rates[50:], rates[51:95]))
+    assert rates[-1] == pytest.approx(0.1)  # 0.02 by the line, held up by the final rate
+
+
+def test_without_decay_the_rate_stays():
+    assert schedule(max_steps=100, decay_share=0.0).learning_rate(98) == 1.0
+
+
+def test_a_budget_becomes_steps_when_the_decay_begins():
+    s = schedule(max_minutes=1)  # decay in the last 30 s
+    assert not s.plan(100, 29.9) and s.total_steps is None and not s.is_done(100)
+    assert s.seconds_left(100, 20) == 40
+    assert s.plan(100, 30.0)  # 0.3 s a step: 100 more
+    assert s.total_steps == 200
+    assert not s.plan(150, 50.0)  # once
+    assert s.learning_rate(150) == pytest.approx(0.5)
+    assert s.is_done(200)
+
+
+def test_a_budget_overdrawn_ends_at_once():
+    s = schedule(max_minutes=1)
+    assert s.plan(7, 90.0) and s.is_done(7)

@@ -1,0 +1,224 @@
+"""Whole trainings in small: exact resumption, signals, NaN, locks, changed configurations."""
+
+import json
+import logging
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.conftest import merged, prior_config, vqvae_config
+from vqaudio.errors import DataDirError, TrainingError, UnitsError
+from vqaudio.models.folder import load_prior, load_vqvae
+from vqaudio.training import loop
+from vqaudio.training.checkpoint import checkpoint_paths, load_newest
+from vqaudio.training.prior import train_prior
+from vqaudio.training.vqvae import VQVAETask, train_vqvae
+from vqaudio.units.spec import UnitSpec
+from vqaudio.units.text import write_units
+
+
+def train(corpus, expdir, **training):
+    return train_vqvae(vqvae_config(**training), corpus / "train", corpus / "dev", expdir)
+
+
+@pytest.fixture(scope="session")
+def trained(corpus, tmp_path_factory):
+    """An experiment folder of a finished VQ-VAE."""
+    expdir = tmp_path_factory.mktemp("exp") / "vqvae"
+    assert train(corpus, expdir)
+    return expdir
+
+
+@pytest.fixture(scope="session")
+def units(corpus, trained, tmp_path_factory):
+    """Unit folders of the corpus, and the speakers of its utterances."""
+    root = tmp_path_factory.mktemp("units")
+    model, _ = load_vqvae(trained / "model")
+    random = torch.Generator().manual_seed(0)
+    utt2spk = {}
+    for split in ("train", "dev"):
+        names = [f"s{i % 2}-{split}{i}" for i in range(4)]
+        utt2spk |= {name: name[:2] for name in names}
+        sequences = [(name, torch.randint(0, 16, (20,), generator=random).numpy()) for name in names]
+        write_units(root / split, sequences, UnitSpec.of_model(model))
+    return root, utt2spk
+
+
+def state_of(expdir):
+    state = load_newest(expdir / "checkpoints")[1]
+    state["progress"] = {k: v for k, v in state["progress"].items() if k not in ("elapsed", "throughput")}
+    return state
+
+
+def assert_same(a, b, where=""):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, list):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}[{i}]")
+    else:
+        assert a == b, where
+
+
+class StopAt:
+    """Sends this process a signal when a step begins."""
+
+    def __init__(self, monkeypatch, step, number=signal.SIGTERM):
+        original = loop.Trainer._step
+
+        def stepping(trainer, batch):
+            if trainer.progress.step == step:
+                os.kill(os.getpid(), number)
+            return original(trainer, batch)
+
+        monkeypatch.setattr(loop.Trainer, "_step", stepping)
+
+
+def test_an_experiment_folder_holds_what_it_should(trained):
+    names = {p.name for p in trained.iterdir()}
+    assert {"config.yaml", "train.log", "train.json", "tensorboard", "checkpoints", "model"} <= names
+    summary = json.loads((trained / "train.json").read_text())
+    assert summary["steps"] == 12 and summary["train_samples_per_second"] > 0
+    model, speakers = load_vqvae(trained / "model")
+    assert speakers == ["s0", "s1"] and model.quantizer.initialised
+    log = (trained / "train.log").read_text()
+    assert "step 4 " in log and "bits_per_sample" in log and "left" in log
+
+
+def test_tensorboard_has_every_group(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert {
+        "loss/bits_per_sample", "loss/vq", "train/learning_rate", "train/gradient_norm", "train/samples_per_second",
+        "codebook/usage", "codebook/perplexity", "codebook/dead", "codebook/revived",
+        "dev/bits_per_sample_true", "dev/bits_per_sample_shuffled", "dev/bits_per_sample_zero",
+    } <= set(tags["scalars"])  # fmt: skip
+    assert {"s0-e/natural", "s0-e/reconstructed"} <= set(tags["audio"]) & set(tags["images"])
+    assert "codebook/use_on_dev" in tags["histograms"]
+    assert list((trained / "tensorboard").glob("*/codebook/metadata.tsv"))
+
+
+@pytest.mark.parametrize("stop_at", [2, 4, 7, 11])
+def test_resuming_a_vqvae_is_exact(corpus, trained, tmp_path, monkeypatch, stop_at):
+    """Before, at and after the codebook's start, and one step before the end."""
+    with monkeypatch.context() as patch:
+        StopAt(patch, stop_at)
+        assert train(corpus, tmp_path / "cut") is False
+    assert state_of(tmp_path / "cut")["step"] == stop_at + 1
+    assert train(corpus, tmp_path / "cut") is True
+    assert_same(state_of(tmp_path / "cut"), state_of(trained))
+    assert_same(*(load_file(e / "model" / "model.safetensors") for e in (tmp_path / "cut", trained)))
+
+
+def test_resuming_a_prior_is_exact(trained, units, tmp_path, monkeypatch):
+    folders, utt2spk = units
+
+    def run(expdir):
+        return train_prior(prior_config(), trained / "model", folders / "train", folders / "dev", utt2spk, expdir)
+
+    assert run(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        StopAt(patch, 8, signal.SIGINT)
+        assert run(tmp_path / "cut") is False
+    assert run(tmp_path / "cut")
+    assert_same(state_of(tmp_path / "cut"), state_of(tmp_path / "whole"))
+    prior, speakers, about = load_prior(tmp_path / "cut" / "model")
+    assert prior.config.codebook_size == 16 and speakers == ["s0", "s1"]
+    assert about["units"]["model_hash"] == UnitSpec.of_model(load_vqvae(trained / "model")[0]).model_hash
+
+
+def test_a_finished_run_is_not_run_again(corpus, trained, caplog):
+    before = (trained / "model" / "model.safetensors").stat().st_mtime_ns
+    with caplog.at_level(logging.INFO):
+        assert train(corpus, trained)
+    assert "done already: 12 steps" in caplog.text
+    assert (trained / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_nan_names_step_utterances_and_checkpoint(corpus, tmp_path, monkeypatch):
+    original = VQVAETask.loss
+
+    def loss(task, batch, step):
+        value, scalars = original(task, batch, step)
+        return (value * float("nan") if step == 7 else value), scalars
+
+    monkeypatch.setattr(VQVAETask, "loss", loss)
+    with pytest.raises(TrainingError, match=r"step 7: the loss is nan.*s\d-\w.*step-000000005\.pt"):
+        train(corpus, tmp_path)
+    state = load_newest(tmp_path / "checkpoints")[1]
+    assert state["step"] == 5
+    assert all(torch.isfinite(t).all() for t in state["modules"].values())
+
+
+def test_a_second_run_in_the_folder_is_refused(corpus, tmp_path, monkeypatch):
+    original, refused = loop.Trainer._step, []
+
+    def stepping(trainer, batch):
+        if trainer.progress.step == 2:
+            with pytest.raises(TrainingError, match=rf"another training is running in .*process {os.getpid()}"):
+                train(corpus, tmp_path)
+            refused.append(True)
+        return original(trainer, batch)
+
+    monkeypatch.setattr(loop.Trainer, "_step", stepping)
+    assert train(corpus, tmp_path) and refused == [True]
+
+
+def test_another_configuration_in_the_folder_is_refused(corpus, trained):
+    with pytest.raises(TrainingError, match=r"training\.learning_rate was 0\.001, now 0\.01"):
+        train(corpus, trained, learning_rate=0.01)
+
+
+def test_resume_never_refuses_a_folder_with_a_run(corpus, trained):
+    with pytest.raises(TrainingError, match="holds a run already"):
+        train_vqvae(vqvae_config(), corpus / "train", corpus / "dev", trained, resume="never")
+
+
+def test_a_broken_tensorboard_does_not_end_the_training(corpus, tmp_path, caplog):
+    (tmp_path / "tensorboard").write_text("a file where the folder should be")
+    assert train(corpus, tmp_path)
+    assert "training goes on" in caplog.text
+
+
+def test_checkpoints_are_few(trained):
+    assert len(checkpoint_paths(trained / "checkpoints")) == 2
+
+
+def test_a_missing_data_directory_is_named(corpus, tmp_path):
+    with pytest.raises(DataDirError, match="absent"):
+        train_vqvae(vqvae_config(), corpus / "absent", corpus / "dev", tmp_path)
+
+
+def test_a_budget_in_minutes_ends_by_itself(corpus, tmp_path):
+    assert train(corpus, tmp_path, max_steps=None, max_minutes=0.02)
+    progress = load_newest(tmp_path / "checkpoints")[1]["progress"]
+    assert progress["step"] == progress["total_steps"] > 0
+
+
+def test_a_prior_refuses_units_of_another_model(corpus, trained, units, tmp_path):
+    folders, utt2spk = units
+    config = vqvae_config()
+    other = merged({"seed": 1}, {})
+    import dataclasses
+
+    assert train_vqvae(dataclasses.replace(config, **other), corpus / "train", corpus / "dev", tmp_path / "other")
+    with pytest.raises(UnitsError):
+        train_prior(
+            prior_config(), tmp_path / "other" / "model", folders / "train", folders / "dev", utt2spk, tmp_path / "prior"
+        )
+
+
+def test_a_prior_needs_every_utterances_speaker(trained, units, tmp_path):
+    folders, utt2spk = units
+    with pytest.raises(TrainingError, match=r"have no speaker in utt2spk, such as 's0-train0'"):
+        train_prior(prior_config(), trained / "model", folders / "train", folders / "dev", {}, tmp_path)

@@ -1,0 +1,296 @@
+"""The toolkit from Python: a trained model as an audio tokenizer, and the prior that speaks through it.
+
+    import vqaudio
+
+    model = vqaudio.load("exp/asterisk/model")
+    units = model.encode(waveform, sample_rate)               # LongTensor (N,)
+    audio = model.decode(units, speaker=model.speakers[0])    # float32 (N · hop_length,) at model.sample_rate
+
+    prior = vqaudio.load_prior("exp/asterisk/prior/model")
+    speech = model.sample(prior, n=4, seconds=5)              # four waveforms that nobody said
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import operator
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vqaudio.audio.resample import resample
+from vqaudio.errors import ModelError, UnitsError, VQAudioError
+from vqaudio.generation.decode import generate_waveforms
+from vqaudio.generation.prior import sample_units
+from vqaudio.models import folder as model_folder
+from vqaudio.models.folder import speaker_index
+from vqaudio.models.prior import UnitPrior
+from vqaudio.models.vqvae import VQVAE
+from vqaudio.units.spec import UnitSpec, check_compatible
+
+logger = logging.getLogger(__name__)
+
+Waveform: TypeAlias = np.ndarray | Tensor
+"""Mono samples (T,), floats in [-1, 1]."""
+Units: TypeAlias = Tensor | np.ndarray | Sequence[int]
+"""One unit sequence (N,), integers in [0, codebook_size)."""
+
+LARGEST_SAMPLE = 8.0
+"""Beyond it, samples are not in [-1, 1] with some overshoot but on another scale, such as that of 16-bit integers."""
+
+
+def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
+    """Load the VQ-VAE in a model folder; the same as `Model.from_pretrained`."""
+    return Model.from_pretrained(folder, device)
+
+
+def load_prior(folder: str | Path, device: str | torch.device = "cpu") -> Prior:
+    """Load the prior in a model folder; the same as `Prior.from_pretrained`."""
+    return Prior.from_pretrained(folder, device)
+
+
+class Prior:
+    """What usually follows what: a prior over the units of one model, for `Model.sample`."""
+
+    def __init__(self, network: UnitPrior, speakers: Sequence[str], units: UnitSpec) -> None:
+        self.network, self.speakers, self.units = network, list(speakers), units
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Prior:
+        """Load the prior in a model folder. Raises ModelError saying what is wrong with it."""
+        network, speakers, about = model_folder.load_prior(folder, device)
+        try:
+            units = UnitSpec(**about.get("units", {}))
+        except (TypeError, UnitsError) as error:
+            raise ModelError(f"{folder}: config.yaml does not say which units the prior knows: {error}") from error
+        return cls(network, speakers, units)
+
+    def require_model(self, model: Model) -> None:
+        """Raise UnitsError, naming both sides, unless the prior learned the units of `model`."""
+        check_compatible(self.units, model.units, "the units that the prior learned")
+
+
+class Model:
+    """A trained VQ-VAE: waveforms to units, and units to waveforms in the voice of a speaker it knows.
+
+    `network` is the module itself. Everything that is returned lies on the CPU.
+    """
+
+    def __init__(self, network: VQVAE, speakers: Sequence[str]) -> None:
+        self.network, self.speakers = network, list(speakers)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Model:
+        """Load the VQ-VAE in a model folder. Raises ModelError saying what is wrong with it."""
+        return cls(*model_folder.load_vqvae(folder, device))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a model folder, which `from_pretrained` and every verb of the command can load."""
+        model_folder.save_model(folder, self.network, self.speakers, about={})
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the waveforms that `decode` returns, in Hz; `encode` converts to it."""
+        return self.network.config.sample_rate
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per unit."""
+        return self.network.hop_length
+
+    @property
+    def unit_rate(self) -> float:
+        """Units per second."""
+        return self.network.config.unit_rate
+
+    @property
+    def codebook_size(self) -> int:
+        """K: units are integers in [0, K)."""
+        return self.network.config.quantizer.codebook_size
+
+    @property
+    def codebook(self) -> Tensor:
+        """A copy of the codes, float32 (K, D): row k is what unit k stands for."""
+        return self.network.quantizer.codebook.detach().cpu().clone()
+
+    @property
+    def units(self) -> UnitSpec:
+        """What `units.json` says of this model's units; equal for models whose units mean the same."""
+        return UnitSpec.of_model(self.network)
+
+    def encode(self, waveform: Waveform | Sequence[Waveform], sample_rate: int) -> Tensor | list[Tensor]:
+        """Return the units of a waveform at `sample_rate` Hz, LongTensor (N,); of a list of them, a list.
+
+        N = ceil(T / hop_length), T being the samples at the model's rate. A waveform of another rate is resampled,
+        and the log says so. Each one's units are the same alone and in a list.
+
+            units = model.encode(np.zeros(16000, dtype=np.float32), sample_rate=16000)
+
+        Raises VQAudioError for a waveform that is not mono, empty, not float, or holds NaN or infinite samples.
+        """
+        if isinstance(waveform, (list, tuple)):
+            return [self._encode(one, sample_rate, f"waveform {i}") for i, one in enumerate(waveform)]
+        return self._encode(waveform, sample_rate, "waveform")
+
+    def decode(
+        self,
+        units: Units | Sequence[Units],
+        speaker: str | Sequence[str] | None = None,
+        length: int | Sequence[int] | None = None,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> Tensor | list[Tensor]:
+        """Return the waveform that units (N,) stand for, float32 (N·hop_length,); for a list of them, a list.
+
+            audio = model.decode(units, speaker="allison", length=len(waveform))
+
+        Args:
+            speaker: the voice, one of `speakers`; may be left out where the model knows one alone. For a list of
+                unit sequences, one name for all or one each.
+            length: samples at the model's rate to trim the waveform to; for a list, one each.
+            temperature, top_k, top_p: of each sample's distribution; below 1 is tamer.
+            seed: the same seed gives the same waveform, whatever other sequences are in the list.
+
+        Raises UnitsError for units outside the codebook, ModelError for a speaker whom the model does not know.
+        """
+        one = _is_one_sequence(units)
+        sequences = [_as_units(sequence) for sequence in ([units] if one else units)]
+        waveforms = generate_waveforms(
+            self.network,
+            sequences,
+            self._speaker_indices(speaker, len(sequences)),
+            keys=["0"] * len(sequences),
+            seed=seed,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+        )
+        lengths = [length] if one or length is None else length
+        trimmed = [_trim(w, wanted) for w, wanted in zip(waveforms, _for_each(lengths, len(waveforms), "lengths"))]
+        return trimmed[0] if one else trimmed
+
+    def convert(self, waveform: Waveform, sample_rate: int, speaker: str, **options: Any) -> Tensor:
+        """Return what is said in a waveform at `sample_rate` Hz in another voice, at the model's rate, as long.
+
+        `options` are those of `decode`.
+        """
+        units = self.encode(waveform, sample_rate)
+        length = min(round(len(waveform) * self.sample_rate / sample_rate), len(units) * self.hop_length)
+        return self.decode(units, speaker, length, **options)
+
+    def sample(
+        self,
+        prior: Prior,
+        n: int = 1,
+        speaker: str | Sequence[str] | None = None,
+        seconds: float = 10.0,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        prior_temperature: float = 1.0,
+        prior_top_k: int | None = None,
+        prior_top_p: float | None = None,
+        seed: int = 0,
+    ) -> list[Tensor]:
+        """Return `n` waveforms of speech that nobody said: units from the prior, samples from the decoder.
+
+        An utterance ends where the prior says, or after `seconds`; the prior may end one at once, and its waveform
+        is then empty. Without `speaker` the speakers take turns. The options `prior_…` are of the units'
+        distribution, the others of the samples'. Raises UnitsError for the prior of another model.
+        """
+        names = list(islice(cycle(self.speakers), n)) if speaker is None else _for_each(speaker, n, "speakers")
+        units = self.sample_units(
+            prior, names, seconds, temperature=prior_temperature, top_k=prior_top_k, top_p=prior_top_p, seed=seed
+        )
+        indices = [speaker_index(self.speakers, name) for name in names]
+        return generate_waveforms(
+            self.network, units, indices, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p
+        )
+
+    def sample_units(self, prior: Prior, speakers: Sequence[str], seconds: float, **options: Any) -> list[Tensor]:
+        """Return one sequence of units, LongTensor (N_i,), for each of `speakers`, drawn from the prior alone.
+
+        None lasts more than `seconds`; `options` are those of `generation.sample_units`.
+        """
+        prior.require_model(self)
+        max_units = math.floor(seconds * self.unit_rate)
+        if max_units < 1:
+            raise VQAudioError(f"seconds: got {seconds!r}, expected at least one unit, {1 / self.unit_rate:g} s")
+        indices = [speaker_index(prior.speakers, name) for name in speakers]
+        return sample_units(prior.network, len(indices), indices, max_units=max_units, **options)
+
+    def _encode(self, waveform: Waveform, sample_rate: int, name: str) -> Tensor:
+        samples = _as_waveform(waveform, name)
+        if sample_rate != self.sample_rate:
+            samples = resample(samples, sample_rate, self.sample_rate)
+            logger.info("%s: resampled from %d Hz to the model's %d Hz", name, sample_rate, self.sample_rate)
+        device = next(self.network.parameters()).device
+        return self.network.encode(torch.from_numpy(samples).to(device)).cpu()
+
+    def _speaker_indices(self, speaker: str | Sequence[str] | None, count: int) -> list[int]:
+        if speaker is None and len(self.speakers) == 1:
+            return [0] * count
+        if speaker is None:
+            raise ModelError(f"speaker: expected one of the {len(self.speakers)} that the model knows: "
+                             f"{', '.join(self.speakers[:20])}")  # fmt: skip
+        return [speaker_index(self.speakers, name) for name in _for_each(speaker, count, "speakers")]
+
+
+# ------------------------------------------------------------------------------------ checks of what is given
+
+
+def _as_waveform(waveform: Waveform, name: str) -> np.ndarray:
+    """Return checked samples, float32 (T,)."""
+    samples = waveform.detach().cpu().numpy() if isinstance(waveform, Tensor) else np.asarray(waveform)
+    if samples.ndim != 1 or samples.size == 0:
+        raise VQAudioError(f"{name}: got shape {samples.shape}, expected mono samples (T,), T ≥ 1")
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise VQAudioError(f"{name}: got {samples.dtype} samples, expected floats in [-1, 1] (16-bit integers / 32768)")
+    bad = np.flatnonzero(~np.isfinite(samples))
+    if bad.size:
+        raise VQAudioError(f"{name}: {bad.size} samples are NaN or infinite, the first is number {bad[0]}")
+    peak = float(np.abs(samples).max())
+    if peak > LARGEST_SAMPLE:
+        raise VQAudioError(f"{name}: samples reach {peak:g}, expected a scale of [-1, 1]")
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def _is_one_sequence(units: Any) -> bool:
+    """Whether `units` are one sequence, and not a list of sequences."""
+    return not isinstance(units, (list, tuple)) or (len(units) > 0 and np.ndim(units[0]) == 0)
+
+
+def _as_units(sequence: Any) -> Tensor:
+    """Return one sequence of units as LongTensor (N,), on the CPU; range and shape are checked by the decoder."""
+    tensor = torch.as_tensor(sequence)
+    if tensor.dtype == torch.bool or tensor.is_floating_point() and tensor.numel():
+        raise UnitsError(f"units: got {str(tensor.dtype).removeprefix('torch.')} values, expected integers")
+    return tensor.cpu().long()
+
+
+def _for_each(given: Any, count: int, name: str) -> list[Any]:
+    """Return one value for each of `count` sequences: those given, or a single one for all."""
+    values = [given] if isinstance(given, str) else list(given)
+    values = values * count if len(values) == 1 else values
+    if len(values) != count:
+        raise VQAudioError(f"{name}: got {len(values)}, expected 1 or as many as there are sequences ({count})")
+    return values
+
+
+def _trim(waveform: Tensor, length: int | None) -> Tensor:
+    if length is None:
+        return waveform
+    length = operator.index(length)
+    if not 0 <= length <= len(waveform):
+        raise VQAudioError(f"length: got {length}, expected 0 to {len(waveform)} samples, which the units cover")
+    return waveform[:length]

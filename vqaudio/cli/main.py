@@ -1,0 +1,88 @@
+"""The entry point: find the verb, run it, and turn errors into messages and exit statuses.
+
+    0     done
+    2     something that the user gave cannot be used, or a full disk: a message; the traceback with --debug alone
+    130   interrupted (Ctrl-C), 143 terminated: a training has saved a checkpoint, and says how to go on
+    141   whoever read the output has gone away, as in `vqaudio info … | head -1`
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import vqaudio
+from vqaudio.cli import convert, data, decode, extract, info, sample, score, train, train_prior
+from vqaudio.cli.logs import set_up_logging
+from vqaudio.cli.parser import Group, Parser, UsageError, Verb, find_verb, group_help
+from vqaudio.errors import VQAudioError
+
+USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+COMMAND = Group(
+    "Learn discrete units of speech from raw waveforms, and speak with them.",
+    {  # in the order of their use
+        "data": data.GROUP,
+        "train": train.VERB,
+        "extract": extract.VERB,
+        "train-prior": train_prior.VERB,
+        "decode": decode.VERB,
+        "convert": convert.VERB,
+        "sample": sample.VERB,
+        "score": score.VERB,
+        "info": info.VERB,
+    },
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (by default the process's own) and return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command, verb = "vqaudio", None
+    try:
+        command, verb, rest = find_verb("vqaudio", COMMAND, words)
+        return _show(command, verb, rest) if isinstance(verb, Group) else _run(command, verb, rest)
+    except SystemExit as done:  # argparse's way to end --help
+        return int(done.code or 0)
+    except BrokenPipeError:
+        # Python would fail once more when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (VQAudioError, OSError) as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        print(f"{command}: {_describe(error)}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        hint = "; the same command goes on where it stood" if isinstance(verb, Verb) and verb.resumes else ""
+        print(f"\n{command}: interrupted{hint}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(command: str, verb: Verb, argv: Sequence[str]) -> int:
+    options = Parser(command, verb).parse(argv)
+    set_up_logging(options.quiet, options.verbose)
+    return verb.run(options) or 0
+
+
+def _show(command: str, group: Group, options: Sequence[str]) -> int:
+    """Answer what has no verb: --help, --version, or nothing at all."""
+    match list(options):
+        case ["--help" | "-h", *_]:
+            print(group_help(command, group))
+        case ["--version", *_]:
+            print(f"vqaudio {vqaudio.__version__}")
+        case []:
+            print(group_help(command, group), file=sys.stderr)
+            return USER_ERROR
+        case [option, *_]:
+            raise UsageError(f"{option} comes before the verb; expected `{command} VERB [options]`")
+    return 0
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

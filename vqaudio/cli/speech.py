@@ -1,0 +1,198 @@
+"""What decode, convert and sample have in common: a folder of WAV files, one per utterance, made from units.
+
+    OUT/<utterance>.wav   whole or absent
+    OUT/made.jsonl        what each was made of: the next run with the same settings leaves it as it is
+    OUT/generation.json   how long the generation took
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vqaudio.errors import VQAudioError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vqaudio.api import Model
+
+logger = logging.getLogger(__name__)
+MADE_FILE, SPEED_FILE = "made.jsonl", "generation.json"
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One waveform to make: its id, which names the file; its units (N,), the voice, and its length in samples."""
+
+    id: str
+    units: np.ndarray
+    speaker: str
+    length: int | None = None
+    """None for all that the units cover."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How samples are drawn from the decoder's distribution, and by what."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    seed: int
+    engine: str
+    batch_size: int
+
+    @classmethod
+    def of(cls, options: Any) -> Drawing:
+        """Take the options of the command line."""
+        return cls(**{name: getattr(options, name) for name in cls.__dataclass_fields__})
+
+
+def speak(model: Model, utterances: Sequence[Utterance], out: str | Path, drawing: Drawing, progress: bool) -> None:
+    """Write `out/<id>.wav` for each utterance, but for those that an earlier run with the same settings wrote.
+
+    An utterance's waveform is a function of the model, its id, units and speaker, and of the drawing's options
+    except engine and batch size. Each file appears as soon as it is finished.
+    """
+    from vqaudio.audio.io import write_wav
+    from vqaudio.generation import stream_waveforms
+    from vqaudio.models.folder import speaker_index
+
+    out = Path(out)
+    _check_ids(utterances, out)
+    speakers = [speaker_index(model.speakers, u.speaker) for u in utterances]
+    record = MadeRecord(out)
+    stamps = _stamps(model, utterances, drawing)
+    todo = [i for i, u in enumerate(utterances) if not record.has(u.id, stamps[i])]
+    if len(todo) < len(utterances):
+        logger.info("%d of %d waveforms are in %s already", len(utterances) - len(todo), len(utterances), out)
+    if not todo:
+        return
+    import torch
+
+    options = asdict(drawing) | {"keys": [utterances[i].id for i in todo], "progress": progress}
+    stream = stream_waveforms(
+        model.network, [torch.from_numpy(utterances[i].units) for i in todo], [speakers[i] for i in todo], **options
+    )
+    speed = Speed(model.sample_rate, engine_name(model, drawing.engine))
+    for index, waveform in speed.timed(stream):
+        utterance = utterances[todo[index]]
+        write_wav(out / f"{utterance.id}.wav", waveform[: utterance.length].numpy(), model.sample_rate)
+        record.add(utterance.id, stamps[todo[index]])
+    speed.write(out)
+
+
+class Speed:
+    """How fast waveforms come from a generator, without the time that its user takes for them."""
+
+    def __init__(self, sample_rate: int, engine: str) -> None:
+        self.sample_rate, self.engine = sample_rate, engine
+        self.samples, self.seconds = 0, 0.0
+
+    def timed(self, stream):
+        """Pass on the (index, waveform) pairs of `stream`, and measure."""
+        while True:
+            before = time.perf_counter()
+            pair = next(stream, None)
+            self.seconds += time.perf_counter() - before
+            if pair is None:
+                return
+            self.samples += len(pair[1])
+            yield pair
+
+    def write(self, out: Path) -> None:
+        """Write generation.json, and log the real-time factor: seconds of computing per second of audio."""
+        from vqaudio.audio.atomic import write_text_whole
+
+        audio = self.samples / self.sample_rate
+        figures = {
+            "seconds_of_audio": round(audio, 3),
+            "wall_seconds": round(self.seconds, 3),
+            "rtf": self.seconds / audio if audio else None,
+            "samples_per_second": self.samples / self.seconds,
+            "engine": self.engine,
+        }
+        write_text_whole(out / SPEED_FILE, json.dumps(figures, indent=2) + "\n")
+        if audio:
+            logger.info("%s: %.1f s of audio in %.1f s, real-time factor %.3g", out, audio, self.seconds, figures["rtf"])
+
+
+class MadeRecord:
+    """`made.jsonl`: for each WAV file of a folder, a stamp of what it was made of."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / MADE_FILE
+        self._stamps = self._read()
+
+    def has(self, utterance: str, stamp: str) -> bool:
+        """Whether the utterance's WAV file is there, made with these settings."""
+        return self._stamps.get(utterance) == stamp and (self.path.parent / f"{utterance}.wav").is_file()
+
+    def add(self, utterance: str, stamp: str) -> None:
+        """Take down a WAV file that is now there."""
+        self._stamps[utterance] = stamp
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(_line(utterance, stamp))
+        except OSError as error:
+            raise VQAudioError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def _read(self) -> dict[str, str]:
+        """Read the lines, the last one of each utterance counting; a broken line only means making its file again."""
+        if not self.path.is_file():
+            return {}
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        if text and not text.endswith("\n"):  # what a kill left of a line: end it, so that the next one stands alone
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write("\n")
+        stamps = {}
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                stamps[entry["utterance"]] = entry["stamp"]
+            except (ValueError, TypeError, KeyError):
+                logger.debug("%s: passing over %r", self.path, line)
+        return stamps
+
+
+def engine_name(model: Model, wanted: str) -> str:
+    """Return the name of the engine that `wanted` ("auto" or a name) stands for; an error lists the engines."""
+    from vqaudio.generation import choose_engine, pack
+
+    stack = model.network.decoder.stack
+    return choose_engine(pack(stack), wanted, stack.bias.device).name
+
+
+def _line(utterance: str, stamp: str) -> str:
+    return json.dumps({"utterance": utterance, "stamp": stamp}, ensure_ascii=False) + "\n"
+
+
+def _stamps(model: Model, utterances: Sequence[Utterance], drawing: Drawing) -> list[str]:
+    """Return a hash of all that decides each waveform."""
+    common = hashlib.sha256()
+    for name, tensor in sorted(model.network.state_dict().items()):
+        common.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    common.update(repr((model.network.config, model.speakers)).encode())
+    common.update(repr((drawing.temperature, drawing.top_k, drawing.top_p, drawing.seed)).encode())
+    stamps = []
+    for utterance in utterances:
+        own = common.copy()
+        own.update(repr((utterance.id, utterance.speaker, utterance.length)).encode() + utterance.units.tobytes())
+        stamps.append(own.hexdigest()[:16])
+    return stamps
+
+
+def _check_ids(utterances: Sequence[Utterance], out: Path) -> None:
+    """Refuse ids that cannot be the names of files."""
+    from vqaudio.corpus.tables import id_fault
+
+    for utterance in utterances:
+        if fault := id_fault(utterance.id):
+            raise VQAudioError(f"cannot write the waveform of {utterance.id!r} into {out}: {fault}")
