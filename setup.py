@@ -5,9 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-VERSION = next(
-    line.split('"')[1] for line in (ROOT / "vqaudio/__init__.py").read_text().splitlines() if line.startswith("__version__")
-)
+SOURCE = (ROOT / "vqaudio/__init__.py").read_text(encoding="utf-8")
+VERSION = SOURCE.partition('__version__ = "')[2].partition('"')[0]
 
 setup(
     name="vqaudio",

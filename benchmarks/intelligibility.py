@@ -24,7 +24,8 @@ from vqaudio.audio import read_audio
 from vqaudio.corpus import DataDir, read_utterance
 
 RECOGNISER_RATE = 16000
-DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split()))
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+DIGITS = dict(zip("0123456789", NAMES))
 
 
 def words(text: str) -> list[str]:
@@ -92,7 +93,8 @@ def main() -> None:
         figures[f"wer_{name}"] = round(rate, 1)
         print(f"word errors, {name.replace('_', ' ')}: {rate:.1f}% (95%: {low:.1f} to {high:.1f})")
     figures["wer_over_natural"] = round(figures["wer_rebuilt"] - figures["wer_natural"], 1)
-    print(f"over natural: {figures['wer_over_natural']:.1f} points, {len(natural)} utterances, {figures['words']} words")
+    over = figures["wer_over_natural"]
+    print(f"over natural: {over:.1f} points, {len(natural)} utterances, {figures['words']} words")
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -7,12 +7,13 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
+from vqaudio.cli.parser import underscored
 from vqaudio.errors import VQAudioError
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse options whose names are defined with underscores and may be given with hyphens."""
-    return parser.parse_args([_underscored(word) for word in (sys.argv[1:] if argv is None else argv)])
+    return parser.parse_args(underscored(sys.argv[1:] if argv is None else argv))
 
 
 def run(name: str, action: Callable[[], object]) -> int:
@@ -25,7 +26,3 @@ def run(name: str, action: Callable[[], object]) -> int:
         return 2
     return 0
 
-
-def _underscored(word: str) -> str:
-    option, equals, value = word.partition("=")
-    return "--" + option[2:].replace("-", "_") + equals + value if word.startswith("--") else word

@@ -56,7 +56,8 @@ def test_prior_configurations_run(path):
     speakers = torch.tensor([0, 2])
 
     def loss() -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(prior(symbols[:, :-1], speakers).flatten(0, 1), symbols[:, 1:].flatten())
+        logits = prior(symbols[:, :-1], speakers).flatten(0, 1)
+        return torch.nn.functional.cross_entropy(logits, symbols[:, 1:].flatten())
 
     learns(prior, loss)
 

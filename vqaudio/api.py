@@ -1,13 +1,13 @@
 """The toolkit from Python: a trained model as an audio tokenizer, and the prior that speaks through it.
 
-    import vqaudio
+import vqaudio
 
-    model = vqaudio.load("exp/asterisk/model")
-    units = model.encode(waveform, sample_rate)               # LongTensor (N,)
-    audio = model.decode(units, speaker=model.speakers[0])    # float32 (N · hop_length,) at model.sample_rate
+model = vqaudio.load("exp/asterisk/model")
+units = model.encode(waveform, sample_rate)               # LongTensor (N,)
+audio = model.decode(units, speaker=model.speakers[0])    # float32 (N · hop_length,) at model.sample_rate
 
-    prior = vqaudio.load_prior("exp/asterisk/prior/model")
-    speech = model.sample(prior, n=4, seconds=5)              # four waveforms that nobody said
+prior = vqaudio.load_prior("exp/asterisk/prior/model")
+speech = model.sample(prior, n=4, seconds=5)              # four waveforms that nobody said
 """
 
 from __future__ import annotations
@@ -58,22 +58,18 @@ def load_prior(folder: str | Path, device: str | torch.device = "cpu") -> Prior:
 class Prior:
     """What usually follows what: a prior over the units of one model, for `Model.sample`."""
 
-    def __init__(self, network: UnitPrior, speakers: Sequence[str], units: UnitSpec) -> None:
-        self.network, self.speakers, self.units = network, list(speakers), units
+    def __init__(self, network: UnitPrior, speakers: Sequence[str], unit_spec: UnitSpec) -> None:
+        self.network, self.speakers, self.unit_spec = network, list(speakers), unit_spec
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Prior:
         """Load the prior in a model folder. Raises ModelError saying what is wrong with it."""
         network, speakers, about = model_folder.load_prior(folder, device)
-        try:
-            units = UnitSpec(**about.get("units", {}))
-        except (TypeError, UnitsError) as error:
-            raise ModelError(f"{folder}: config.yaml does not say which units the prior knows: {error}") from error
-        return cls(network, speakers, units)
+        return cls(network, speakers, UnitSpec.of_prior(about, folder))
 
     def require_model(self, model: Model) -> None:
         """Raise UnitsError, naming both sides, unless the prior learned the units of `model`."""
-        check_compatible(self.units, model.units, "the units that the prior learned")
+        check_compatible(self.unit_spec, model.unit_spec, "the units that the prior learned")
 
 
 class Model:
@@ -120,7 +116,7 @@ class Model:
         return self.network.quantizer.codebook.detach().cpu().clone()
 
     @property
-    def units(self) -> UnitSpec:
+    def unit_spec(self) -> UnitSpec:
         """What `units.json` says of this model's units; equal for models whose units mean the same."""
         return UnitSpec.of_model(self.network)
 
@@ -183,9 +179,12 @@ class Model:
 
         `options` are those of `decode`.
         """
-        units = self.encode(waveform, sample_rate)
-        length = min(round(len(waveform) * self.sample_rate / sample_rate), len(units) * self.hop_length)
-        return self.decode(units, speaker, length, **options)
+        samples = self.at_model_rate(waveform, sample_rate)
+        return self.decode(self.encode(samples, self.sample_rate), speaker, len(samples), **options)
+
+    def at_model_rate(self, waveform: Waveform, sample_rate: int) -> Tensor:
+        """Return a waveform at `sample_rate` Hz as float32 (T,) at the model's, checked as by `encode`."""
+        return torch.from_numpy(self._at_model_rate(waveform, sample_rate, "waveform"))
 
     def sample(
         self,
@@ -230,12 +229,18 @@ class Model:
         return sample_units(prior.network, len(indices), indices, max_units=max_units, **options)
 
     def _encode(self, waveform: Waveform, sample_rate: int, name: str) -> Tensor:
+        samples = torch.from_numpy(self._at_model_rate(waveform, sample_rate, name))
+        return self.network.encode(samples.to(next(self.network.parameters()).device)).cpu()
+
+    def _at_model_rate(self, waveform: Waveform, sample_rate: int, name: str) -> np.ndarray:
         samples = _as_waveform(waveform, name)
-        if sample_rate != self.sample_rate:
-            samples = resample(samples, sample_rate, self.sample_rate)
-            logger.info("%s: resampled from %d Hz to the model's %d Hz", name, sample_rate, self.sample_rate)
-        device = next(self.network.parameters()).device
-        return self.network.encode(torch.from_numpy(samples).to(device)).cpu()
+        if sample_rate == self.sample_rate:
+            return samples
+        resampled = resample(samples, sample_rate, self.sample_rate)
+        if not resampled.size:
+            raise VQAudioError(f"{name}: {samples.size} samples at {sample_rate} Hz are none at {self.sample_rate} Hz")
+        logger.info("%s: resampled from %d Hz to the model's %d Hz", name, sample_rate, self.sample_rate)
+        return resampled
 
     def _speaker_indices(self, speaker: str | Sequence[str] | None, count: int) -> list[int]:
         if speaker is None and len(self.speakers) == 1:
@@ -272,8 +277,11 @@ def _is_one_sequence(units: Any) -> bool:
 
 def _as_units(sequence: Any) -> Tensor:
     """Return one sequence of units as LongTensor (N,), on the CPU; range and shape are checked by the decoder."""
-    tensor = torch.as_tensor(sequence)
-    if tensor.dtype == torch.bool or tensor.is_floating_point() and tensor.numel():
+    try:
+        tensor = torch.as_tensor(sequence)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UnitsError(f"units: got {type(sequence).__name__}, expected a sequence of integers: {error}") from error
+    if tensor.dtype == torch.bool or (tensor.is_floating_point() and tensor.numel()):
         raise UnitsError(f"units: got {str(tensor.dtype).removeprefix('torch.')} values, expected integers")
     return tensor.cpu().long()
 

@@ -68,3 +68,10 @@ choose_python() {
     fi
     export python
 }
+
+# need_python [PATH]: chooses it, and says how to get it where it is not there.
+need_python() {
+    choose_python "${1:-}"
+    [ -x "$python" ] || die "there is no $python yet: 'bash $root/recipes/common/setup.sh' makes it," \
+        "stage 0 of a recipe does so too, and --python names another"
+}

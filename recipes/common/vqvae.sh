@@ -60,14 +60,14 @@ main() {
     asked_python=$python
     # shellcheck source=recipes/common/cmd.sh
     if [ -f cmd.sh ]; then . ./cmd.sh; else . "$root/recipes/common/cmd.sh"; fi
-    choose_python "$python"
-    check_environment
+    if [ "$stage" -eq 0 ] && ! $skip_setup; then choose_python "$python"; else need_python "$python"; fi
     run_stages "$stage" "$stop_stage" "$force"
     echo "all stages asked for are done, in $(elapsed 0)"
 }
 
 # find_recipe ARGUMENTS: goes to the recipe's folder and adds the options of its local/data.sh to ours.
 find_recipe() {
+    local name
     [ "${1:-}" = --recipe ] || die "this is not run by itself: bash recipes/asterisk/run.sh --help"
     cd "$2" || exit 2
     common_options=("${option_names[@]}")
@@ -97,7 +97,7 @@ check_options() {
     case $expdir$dumpdir$tag in *[[:space:]]*) die "--expdir, --dumpdir and --tag must be without blanks" ;; esac
     if [ "$nj" -eq 0 ]; then nj=$(nproc); fi
     for name in "${given_options[@]}"; do
-        case $name in *_config|*_dir|*_table) from_caller "$name" ;; esac
+        case $name in *_config|*_dir|*_table|python) from_caller "$name" ;; esac
     done
     for name in train_config prior_config; do
         [ -f "${!name}" ] || die "--$name: there is no file '${!name}'; the recipe has $(echo conf/*.yaml)"
@@ -141,7 +141,8 @@ declare_stages() {
         options="num_conversions max_seconds temperature seed" makes="$exp/conversion"
     stage 8 sample "Draw speech from prior and decoder alone" folder="$exp" after="train prior" \
         options="num_samples max_seconds temperature prior_temperature seed" makes="$exp/samples"
-    stage 9 score "Score units, reconstruction and prior" folder="$exp" after="train extract prior" options=seed
+    stage 9 score "Score units, reconstruction and prior" folder="$exp" after="train extract prior resynthesise" \
+        options=seed
     stage 10 summary "Say where to look and listen" always=true folder="$exp"
 }
 
@@ -152,15 +153,6 @@ lock_experiments() {
     exec 9>"$expdir/.lock"
     flock -n 9 || die "another run is at work in $PWD/$expdir; wait for its end, or give another --expdir"
 }
-
-# check_environment: without stage 0 there must be one.
-check_environment() {
-    if [ "$stage" -gt 0 ] || $skip_setup; then
-        [ -x "$python" ] || die "there is no $python: run stage 0 first (leave out --stage), or give --python"
-    fi
-}
-
-vqaudio() { "$python" -m vqaudio "$@"; }
 
 stage_setup() { bash "$root/recipes/common/setup.sh" ${asked_python:+--python "$asked_python"}; }
 
@@ -174,7 +166,7 @@ stage_format() {
     local part
     for part in train dev test; do
         $job_cmd "$python" -m vqaudio data format --data_dir "data/$part" --out "$dump/$part" --sample_rate "$fs" \
-            --min_seconds "$min_seconds" --max_rejected_share "$max_rejected_share"
+            --min_seconds "$min_seconds" --max_rejected_share "$max_rejected_share" --jobs "$nj"
         carry_tables "data/$part" "$dump/$part"
     done
 }
@@ -211,51 +203,41 @@ stage_prior() {
 }
 
 stage_resynthesise() {
-    local out=$exp/resynthesis
-    rm -rf "$out/wanted"; mkdir -p "$out/wanted"
-    choose_utterances "$num_resynthesis" | awk '{ print $1, $1, $2 }' >"$out/wanted/pairs"
-    decode_pairs "$out"
+    local out=$exp/resynthesis chosen=$exp/resynthesis/chosen
+    choose_utterances "$num_resynthesis" "$out"
+    awk 'NR == FNR { wanted[$1]; next } $1 in wanted' "$chosen/utt2spk" "$exp/units/test/units.txt" >"$chosen/units.txt"
+    cp "$exp/units/test/units.json" "$chosen"
+    $job_cmd "$python" -m vqaudio decode --model "$exp/model" --units "$chosen" --utt2spk "$chosen" \
+        --natural "$chosen" --out "$out" --temperature "$temperature" --seed "$seed" --device "$device" --threads "$nj"
 }
 
 stage_convert() {
     local out=$exp/conversion
-    rm -rf "$out/wanted"; mkdir -p "$out/wanted"
-    choose_utterances "$num_conversions" | awk '
-        NR == FNR { names[NR] = $1; count = NR; next }
-        { for (n = 1; n <= count; n++) if (names[n] != $2) print $1 "-to-" names[n], $1, names[n] }
-    ' "$dump/train/spk2utt" - | sort >"$out/wanted/pairs"
-    decode_pairs "$out"
+    if [ "$(wc -l <"$dump/train/spk2utt")" -eq 1 ]; then echo "one speaker alone: no other voice"; return; fi
+    choose_utterances "$num_conversions" "$out"
+    $job_cmd "$python" -m vqaudio convert --model "$exp/model" --input "$out/chosen" --speaker all --out "$out" \
+        --temperature "$temperature" --seed "$seed" --device "$device" --threads "$nj"
 }
 
-# choose_utterances N: prints "<utterance> <speaker>" for N held-out utterances of each speaker, of 1 s to max_seconds,
-# spread evenly over the speaker's list.
+# choose_utterances N OUT: makes OUT/chosen, a data directory of N held-out utterances of each speaker, of 1 s to
+# max_seconds, spread evenly over the speaker's list; and copies them to OUT/<utterance>.original.wav.
 choose_utterances() {
+    local out=$2 id
+    mkdir -p "$out"
     awk -v wanted="$1" -v longest="$max_seconds" '
         NR == FNR { speaker[$1] = $2; next }
         $2 >= 1 && $2 <= longest { s = speaker[$1]; id[s, count[s]++] = $1 }
         END {
             for (s in count) {
                 n = wanted < count[s] ? wanted : count[s]
-                for (i = 0; i < n; i++) print id[s, int((i + 0.5) * count[s] / n)], s
+                for (i = 0; i < n; i++) print id[s, int((i + 0.5) * count[s] / n)]
             }
         }
-    ' "$dump/test/utt2spk" "$dump/test/utt2dur" | sort
-}
-
-# decode_pairs OUT: OUT/wanted/pairs has lines "<new id> <utterance> <speaker>"; the utterance's units are decoded in
-# that speaker's voice as OUT/<new id>.wav, beside the original, OUT/<utterance>.original.wav.
-decode_pairs() {
-    local out=$1 wanted=$1/wanted
-    [ -s "$wanted/pairs" ] || die "no held-out utterance lasts 1 s to --max_seconds $max_seconds"
-    awk 'NR == FNR { units[$1] = substr($0, length($1) + 1); next } { print $1 units[$2] }' \
-        "$exp/units/test/units.txt" "$wanted/pairs" >"$wanted/units.txt"
-    cp "$exp/units/test/units.json" "$wanted"
-    awk '{ print $1, $3 }' "$wanted/pairs" >"$wanted/utt2spk"
-    $job_cmd "$python" -m vqaudio decode --model "$exp/model" --units "$wanted" --utt2spk "$wanted/utt2spk" \
-        --out "$out" --temperature "$temperature" --seed "$seed" --device "$device" --threads "$nj"
-    awk '{ print $2 }' "$wanted/pairs" | sort -u | while read -r id; do
-        cp "$dump/test/wavs/$id.wav" "$out/$id.original.wav"
-    done
+    ' "$dump/test/utt2spk" "$dump/test/utt2dur" | sort >"$out/ids"
+    [ -s "$out/ids" ] || die "none of $dump/test lasts 1 s to --max_seconds $max_seconds"
+    "$python" -m vqaudio data subset --data_dir "$dump/test" --utterances "$out/ids" --out "$out/chosen"
+    while read -r id; do cp "$dump/test/wavs/$id.wav" "$out/$id.original.wav"; done <"$out/ids"
+    rm "$out/ids"
 }
 
 stage_sample() {
@@ -265,24 +247,30 @@ stage_sample() {
 }
 
 stage_score() {
-    $job_cmd "$python" -m vqaudio score --model "$exp/model" --prior "$exp/prior/model" --data_dir "$dump/test" \
+    local prior=()
+    if [ -d "$exp/prior/model" ]; then prior=(--prior "$exp/prior/model"); fi
+    $job_cmd "$python" -m vqaudio score --model "$exp/model" "${prior[@]}" --data_dir "$dump/test" \
         --units_dir "$exp/units/test" --train_units "$exp/units/train" --out "$exp" --seed "$seed" \
         --device "$device" --threads "$nj"
 }
 
 stage_summary() {
-    local at=${PWD#"$caller"/}
+    local at all
+    at=$(from_here "$exp") all=$(from_here "$expdir")
     cat <<END
 
-Scores                       $at/$exp/RESULTS.md
-Listen: held-out utterances  $at/$exp/resynthesis/  (each beside its original)
-        in other voices      $at/$exp/conversion/
-        from the prior alone $at/$exp/samples/
-Units of every utterance     $at/$exp/units/{train,dev,test}/units.txt
-Models                       $at/$exp/model, $at/$exp/prior/model
-TensorBoard                  $python -m tensorboard.main --logdir $at/$expdir
+Scores                       $at/RESULTS.md
+Listen: held-out utterances  $at/resynthesis/  (each beside its original)
+        in other voices      $at/conversion/
+        from the prior alone $at/samples/
+Units of every utterance     $at/units/{train,dev,test}/units.txt
+Models                       $at/model, $at/prior/model
+TensorBoard                  $python -m tensorboard.main --logdir $all
 END
 }
+
+# from_here PATH: prints a path of the recipe's as it is called from the user's folder.
+from_here() { case $1 in /*) echo "$1" ;; *) echo "${PWD#"$caller"/}/$1" ;; esac; }
 
 caller=$PWD
 main "$@"

@@ -106,8 +106,8 @@ yardstick |
 
 |  | value | unit | better | what it means |
 | :--- | ---: | :--- | :--- | :--- |
-| generation | not measured | × real time | higher | seconds of audio generated per second of computing; 1 keeps up \
-with listening |
+| generation | not measured | s/s | lower | real-time factor: seconds of computing per second of audio; below 1 it \
+keeps up with listening |
 
 ## Other figures
 

@@ -32,7 +32,7 @@ def by_the_formulas(packed: PackedStack, inputs: np.ndarray, condition: np.ndarr
             h = past @ p["past"][layer] + x @ p["now"][layer] + p["bias"][layer] + condition[t, layer]
             gates.append(np.tanh(h[:Z]) / (1 + np.exp(-h[Z:])))
             if layer + 1 < L:
-                x = packed.residual_scale * (x + gates[-1] @ p["residual"][layer])
+                x = x + gates[-1] @ p["residual"][layer]
         s = np.maximum(np.concatenate(gates) @ p["skip"] + p["skip_bias"], 0)
         s = np.maximum(s @ p["hidden"] + p["hidden_bias"], 0)
         outputs.append(s @ p["output"] + p["output_bias"])

@@ -9,14 +9,14 @@ from torch import Tensor
 from tests.generation.conftest import random_stack
 from vqaudio.config import StackConfig
 from vqaudio.generation.packed import pack
-from vqaudio.generation.torch_engine import TorchEngine
+from vqaudio.generation.torch_engine import TorchEngine, one_thread
 from vqaudio.models.sampling import sample_categorical
 from vqaudio.models.wavenet import CausalStack
 
 CONFIGS = {
     "two stacks": StackConfig(layers=6, stacks=2, residual_channels=8, gate_channels=16, skip_channels=24),
     "odd widths": StackConfig(layers=5, stacks=1, residual_channels=7, gate_channels=10, skip_channels=13),
-    "one layer": StackConfig(layers=1, stacks=1, residual_channels=4, gate_channels=6, skip_channels=5),
+    "one layer": StackConfig(layers=1, stacks=1, residual_channels=8, gate_channels=6, skip_channels=5),
 }
 P = 11
 
@@ -129,3 +129,11 @@ def test_uneven_conditions_and_wrong_batches_are_refused(stack):
         engine.generate(state, torch.zeros(2, 3, stack.condition_size), torch.rand(2, 10, 1), draw)
     with pytest.raises(ValueError, match="a condition of 5 sequences, expected 2"):
         engine.generate(state, torch.zeros(5, 1, stack.condition_size), torch.rand(2, 10, 1), draw)
+
+
+def test_the_number_of_threads_is_restored():
+    threads = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), one_thread():
+        assert torch.get_num_threads() == 1
+        _ = 1 / 0
+    assert torch.get_num_threads() == threads

@@ -52,6 +52,13 @@ def test_to_input_undoes_to_waveform(distribution):
     assert torch.equal(distribution.to_input(distribution.to_waveform(inputs)), inputs)
 
 
+def test_samples_are_inputs(distribution):
+    drawn = distribution.sample(normal(500, distribution.num_parameters), torch.rand(500, 2))
+    inputs = distribution.to_input(waveform(3))
+    assert (drawn.shape, drawn.dtype) == ((500,), inputs.dtype)
+    assert torch.equal(distribution.to_input(distribution.to_waveform(drawn)), drawn)
+
+
 def test_silence_stays_nearly_silent(distribution):
     silence = distribution.to_waveform(distribution.to_input(torch.zeros(1)))
     # The level next to 0 of a symmetric scale with an even number of levels: half a step.
@@ -252,6 +259,14 @@ def test_mixture_samples_stay_in_range_at_extreme_uniforms():
     drawn = MixtureOfLogistics(2).sample(parameters, uniforms)
     assert drawn[:3].tolist() == [-1.0, 1.0, drawn[2]]
     assert drawn.abs().max() <= 1
+
+
+def test_mixture_samples_of_a_row_do_not_depend_on_the_others():
+    distribution, parameters, uniforms = MixtureOfLogistics(3), normal(37, 9), torch.rand(37, 2)
+    parameters[:, 6:] -= 7
+    together = distribution.sample(parameters, uniforms)
+    for rows in (1, 3, 16, 33):  # with and without a rest that is computed one by one
+        assert torch.equal(distribution.sample(parameters[:rows], uniforms[:rows]), together[:rows])
 
 
 def test_mixture_temperature_narrows_and_top_k_chooses_components():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.conftest import small_config
-from vqaudio.models.vqvae import VQVAE, WINDOW_UNITS
+from vqaudio.models.vqvae import VQVAE, WINDOW_UNITS, smooth_over_levels_
 
 
 def crops(model: VQVAE, units: int = 20, batch: int = 3) -> torch.Tensor:
@@ -59,7 +59,6 @@ def test_units_alone_equal_units_in_a_padded_batch(small_model):
 
 
 def test_receptive_field_says_which_samples_a_unit_depends_on(small_model):
-    left, right = small_model.context
     waveform = crops(small_model, batch=1).requires_grad_()
     small_model.encoder(small_model.emphasise(waveform))[0, 4].sum().backward()
     seen = waveform.grad[0].nonzero()[:, 0]
@@ -121,3 +120,12 @@ def test_emphasis_is_what_generation_undoes(small_model):
     restored = de_emphasis(y / config.emphasis_gain, config.pre_emphasis)
     # float32 through a recursion that gathers ten samples' rounding.
     torch.testing.assert_close(restored, waveform, atol=1e-5, rtol=0)
+
+
+def test_first_weights_are_smooth_over_the_levels():
+    """Neighbouring levels start alike, distant ones do not; the scale is as asked."""
+    weight = torch.empty(256, 64)
+    smooth_over_levels_(weight, std=0.05)
+    assert weight.std().item() == pytest.approx(0.05, rel=1e-3)
+    assert (weight[1:] - weight[:-1]).std() < 0.2 * weight.std()
+    assert (weight[128:] - weight[:-128]).std() > weight.std()

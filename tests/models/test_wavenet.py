@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vqaudio.config import StackConfig
-from vqaudio.models.wavenet import RESIDUAL_SCALE, CausalStack, GatedLayers
+from vqaudio.models.wavenet import CausalStack, GatedLayers
 
 SMALL = StackConfig(layers=6, stacks=2, residual_channels=5, gate_channels=6, skip_channels=7)  # dilations 1 2 4 1 2 4
 DEEP = StackConfig(layers=4, stacks=1, residual_channels=4, gate_channels=8, skip_channels=3)  # dilations 1 2 4 8
@@ -35,7 +35,7 @@ def plain_gates(x: Tensor, condition: Tensor, taps: Tensor, residual: Tensor, di
         z = torch.tanh(tanh) * torch.sigmoid(sigmoid)
         gates.append(z)
         if layer + 1 < L:
-            x = RESIDUAL_SCALE * (x + z @ residual[layer])
+            x = x + z @ residual[layer]
     return torch.cat(gates, dim=-1)
 
 
@@ -79,7 +79,7 @@ def conv_stack(stack: CausalStack, inputs: Tensor, held: Tensor) -> Tensor:
         own = slice(layer * G // 2, (layer + 1) * G // 2)  # each layer's own share of the skip weights
         skips = skips + F.conv1d(z, stack.skip.weight[:, own, None])
         if layer + 1 < len(stack.dilations):
-            x = RESIDUAL_SCALE * (x + F.conv1d(z, stack.residual[layer].t()[..., None]))
+            x = x + F.conv1d(z, stack.residual[layer].t()[..., None])
     h = F.relu(skips + stack.skip.bias[:, None])
     h = F.relu(F.conv1d(h, stack.hidden.weight[..., None], stack.hidden.bias))
     return F.conv1d(h, stack.output.weight[..., None], stack.output.bias).transpose(1, 2)

@@ -14,7 +14,8 @@ SMALL_VQVAE = {
         "quantizer": {"codebook_size": 16, "code_dim": 4, "start_step": 4, "revive_window": 5},
         "decoder": {
             "stack": {
-                "layers": 4, "stacks": 2, "residual_channels": 8, "gate_channels": 8, "skip_channels": 8, "dropout": 0.1,
+                "layers": 4, "stacks": 2, "residual_channels": 8, "gate_channels": 8, "skip_channels": 8,
+                "dropout": 0.1,
             },
             "classes": 32, "condition_channels": 8, "speaker_channels": 4, "time_jitter": 0.2,
         },
@@ -26,7 +27,9 @@ SMALL_VQVAE = {
 }  # fmt: skip
 SMALL_PRIOR = {
     "model": {
-        "stack": {"layers": 2, "stacks": 1, "residual_channels": 8, "gate_channels": 8, "skip_channels": 8, "dropout": 0.1}
+        "stack": {
+            "layers": 2, "stacks": 1, "residual_channels": 8, "gate_channels": 8, "skip_channels": 8, "dropout": 0.1,
+        }
     },
     "training": {
         "max_steps": 12, "batch_size": 2, "crop_units": 16, "precision": "float32",

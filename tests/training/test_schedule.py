@@ -1,5 +1,7 @@
 """The learning rate's shape, and a budget in minutes."""
 
+from itertools import pairwise
+
 import pytest
 
 from vqaudio.config import OptimizationConfig
@@ -15,7 +17,7 @@ def test_rate_rises_stays_and_falls():
     rates = [s.learning_rate(step) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
     assert rates[10:51] == pytest.approx([1.0] * 41)
-    assert all(a > b for a, b in zip(rates[50:], rates[51:95]))
+    assert all(a > b for a, b in pairwise(rates[50:95]))
     assert rates[-1] == pytest.approx(0.1)  # 0.02 by the line, held up by the final rate
 
 

@@ -1,5 +1,6 @@
 """Whole trainings in small: exact resumption, signals, NaN, locks, changed configurations."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.conftest import merged, prior_config, vqvae_config
+from tests.training.conftest import prior_config, vqvae_config
 from vqaudio.errors import DataDirError, TrainingError, UnitsError
 from vqaudio.models.folder import load_prior, load_vqvae
 from vqaudio.training import loop
@@ -207,18 +208,14 @@ def test_a_budget_in_minutes_ends_by_itself(corpus, tmp_path):
 
 def test_a_prior_refuses_units_of_another_model(corpus, trained, units, tmp_path):
     folders, utt2spk = units
-    config = vqvae_config()
-    other = merged({"seed": 1}, {})
-    import dataclasses
-
-    assert train_vqvae(dataclasses.replace(config, **other), corpus / "train", corpus / "dev", tmp_path / "other")
-    with pytest.raises(UnitsError):
-        train_prior(
-            prior_config(), tmp_path / "other" / "model", folders / "train", folders / "dev", utt2spk, tmp_path / "prior"
-        )
+    other = tmp_path / "other"
+    config = dataclasses.replace(vqvae_config(), seed=1)
+    assert train_vqvae(config, corpus / "train", corpus / "dev", other)
+    with pytest.raises(UnitsError, match="model"):
+        train_prior(prior_config(), other / "model", folders / "train", folders / "dev", utt2spk, tmp_path / "prior")
 
 
 def test_a_prior_needs_every_utterances_speaker(trained, units, tmp_path):
-    folders, utt2spk = units
+    folders, _ = units
     with pytest.raises(TrainingError, match=r"have no speaker in utt2spk, such as 's0-train0'"):
         train_prior(prior_config(), trained / "model", folders / "train", folders / "dev", {}, tmp_path)

@@ -1,5 +1,7 @@
 """Rows of symbols for the prior: every unit once an epoch, in order, of one speaker."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,13 +39,13 @@ def test_every_transition_is_met_once_an_epoch(lengths, length, seed):
 def test_rows_keep_the_order_and_the_speaker():
     units = sequences([5, 9, 3]) + sequences([7, 4], start=500)
     rows = UnitRows(units, [0, 0, 0, 1, 1], K, length=4, batch_size=3, seed=1)
-    after = {int(a): int(b) for u in units for a, b in zip(u, u[1:])}
+    after = {int(a): int(b) for u in units for a, b in pairwise(u)}
     for step in range(30):
         batch = rows.batch(step)
         assert batch.symbols.shape == (3, 5)
         for row, speaker in zip(batch.symbols.tolist(), batch.speakers.tolist()):
             assert all((s >= 500) == bool(speaker) for s in row if s != K)
-            for a, b in zip(row, row[1:]):
+            for a, b in pairwise(row):
                 assert K in (a, b) or after.get(a) == b
 
 

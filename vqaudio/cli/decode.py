@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqaudio.cli.compute import set_up_compute
@@ -70,7 +69,7 @@ def _read_units(options: argparse.Namespace, model: Model) -> dict[str, np.ndarr
     from vqaudio.units import check_compatible, read_frame_units
 
     sequences, spec = read_frame_units(options.units)
-    check_compatible(spec, model.units, options.units)
+    check_compatible(spec, model.unit_spec, options.units)
     return dict(list(sequences.items())[: options.limit])
 
 
@@ -83,7 +82,9 @@ def _speakers(options: argparse.Namespace, model: Model, units: dict[str, np.nda
     speakers = read_utt2spk(options.utt2spk)
     missing = [id for id in units if id not in speakers]
     if missing:
-        raise UnitsError(f"{options.utt2spk}: {len(missing)} of {len(units)} utterances are not in it, such as {missing[0]!r}")
+        raise UnitsError(
+            f"{options.utt2spk}: {len(missing)} of {len(units)} utterances are not in it, such as {missing[0]!r}"
+        )
     return speakers
 
 
@@ -114,8 +115,7 @@ def _lengths(options: argparse.Namespace, model: Model, units: dict[str, np.ndar
 def _compare(options: argparse.Namespace, model: Model, utterances: list[Utterance]) -> None:
     from vqaudio.corpus import DataDir
     from vqaudio.evaluation.audio_statistics import compare_audio
-    from vqaudio.evaluation.figures import draw_figures
-    from vqaudio.evaluation.resynthesis import read_pairs
+    from vqaudio.evaluation.resynthesis import draw_pairs, read_pairs
 
     pairs = read_pairs(DataDir.load(options.natural).utterances, options.out, model.sample_rate)
     if not pairs:
@@ -126,7 +126,7 @@ def _compare(options: argparse.Namespace, model: Model, utterances: list[Utteran
         logger.info("%s: %.4g", name, value)
     if options.figures:
         units = {u.id: u.units for u in utterances}
-        draw_figures(Path(options.figures), pairs, units, model.sample_rate, model.hop_length)
+        draw_pairs(options.figures, pairs, units, model.sample_rate, model.hop_length)
 
 
 VERB = Verb(

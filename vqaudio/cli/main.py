@@ -1,17 +1,21 @@
 """The entry point: find the verb, run it, and turn errors into messages and exit statuses.
 
-    0     done
-    2     something that the user gave cannot be used, or a full disk: a message; the traceback with --debug alone
-    130   interrupted (Ctrl-C), 143 terminated: a training has saved a checkpoint, and says how to go on
-    141   whoever read the output has gone away, as in `vqaudio info … | head -1`
+0     done
+2     something that the user gave cannot be used, or a full disk: a message; the traceback with --debug alone
+130   interrupted (Ctrl-C), 143 terminated: a training has saved a checkpoint, and says how to go on
+141   whoever read the output has gone away, as in `vqaudio info … | head -1`
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 import vqaudio
 from vqaudio.cli import convert, data, decode, extract, info, sample, score, train, train_prior
@@ -44,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command, verb, rest = find_verb("vqaudio", COMMAND, words)
         return _show(command, verb, rest) if isinstance(verb, Group) else _run(command, verb, rest)
-    except SystemExit as done:  # argparse's way to end --help
+    except SystemExit as done:  # of --help, and of SIGTERM
         return int(done.code or 0)
     except BrokenPipeError:
         # Python would fail once more when it flushes what nobody reads.
@@ -64,7 +68,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, verb: Verb, argv: Sequence[str]) -> int:
     options = Parser(command, verb).parse(argv)
     set_up_logging(options.quiet, options.verbose)
-    return verb.run(options) or 0
+    with _terminable():
+        status = verb.run(options)
+    sys.stdout.flush()  # here, where a broken pipe is understood, and not when the interpreter ends
+    return status or 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that unfinished files are removed.
+
+    Training takes the signal its own way, and saves a checkpoint.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals nowhere else
+        yield
+        return
+
+    def end(number: int, frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show(command: str, group: Group, options: Sequence[str]) -> int:

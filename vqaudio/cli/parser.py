@@ -79,9 +79,8 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        if action.default in (None, False, argparse.SUPPRESS) or "%(default)" in text:
-            return text
-        return f"{text} (default: %(default)s)"
+        unstated = action.default is None or action.default is False or action.default in ([], argparse.SUPPRESS)
+        return text if unstated else f"{text} (default: %(default)s)"
 
 
 def find_verb(command: str, group: Group, argv: Sequence[str]) -> tuple[str, Verb | Group, list[str]]:
@@ -137,7 +136,9 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 def add_compute_options(parser: argparse.ArgumentParser) -> None:
     """Add where to compute."""
     parser.add_argument("--device", type=device_name, default="auto", help="auto, cpu or cuda; auto takes a GPU if any")
-    parser.add_argument("--threads", type=whole_number(0), default=0, help="threads on the CPU; 0 for torch's choice")
+    parser.add_argument(
+        "--threads", type=whole_number(0), default=0, help="threads on the CPU; 0: as many as torch likes"
+    )
 
 
 def add_seed_option(parser: argparse.ArgumentParser) -> None:

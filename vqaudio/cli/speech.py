@@ -1,8 +1,8 @@
 """What decode, convert and sample have in common: a folder of WAV files, one per utterance, made from units.
 
-    OUT/<utterance>.wav   whole or absent
-    OUT/made.jsonl        what each was made of: the next run with the same settings leaves it as it is
-    OUT/generation.json   how long the generation took
+OUT/<utterance>.wav   whole or absent
+OUT/made.jsonl        what each was made of: the next run with the same settings leaves it as it is
+OUT/generation.json   how long the generation took
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from vqaudio.errors import VQAudioError
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from vqaudio.api import Model
 
@@ -81,23 +82,37 @@ def speak(model: Model, utterances: Sequence[Utterance], out: str | Path, drawin
     stream = stream_waveforms(
         model.network, [torch.from_numpy(utterances[i].units) for i in todo], [speakers[i] for i in todo], **options
     )
-    speed = Speed(model.sample_rate, engine_name(model, drawing.engine))
-    for index, waveform in speed.timed(stream):
-        utterance = utterances[todo[index]]
-        write_wav(out / f"{utterance.id}.wav", waveform[: utterance.length].numpy(), model.sample_rate)
-        record.add(utterance.id, stamps[todo[index]])
-    speed.write(out)
+    speed = Speed(out / SPEED_FILE, model.sample_rate, engine_name(model, drawing.engine))
+    if len(todo) < len(utterances):
+        speed.go_on()
+    try:
+        for index, waveform in speed.timed(stream):
+            utterance = utterances[todo[index]]
+            write_wav(out / f"{utterance.id}.wav", waveform[: utterance.length].numpy(), model.sample_rate)
+            record.add(utterance.id, stamps[todo[index]])
+    finally:
+        speed.write()
 
 
 class Speed:
-    """How fast waveforms come from a generator, without the time that its user takes for them."""
+    """How fast waveforms come from a generator, without the time that its user takes for them: generation.json."""
 
-    def __init__(self, sample_rate: int, engine: str) -> None:
-        self.sample_rate, self.engine = sample_rate, engine
+    def __init__(self, path: Path, sample_rate: int, engine: str) -> None:
+        self.path, self.sample_rate, self.engine = path, sample_rate, engine
         self.samples, self.seconds = 0, 0.0
 
-    def timed(self, stream):
-        """Pass on the (index, waveform) pairs of `stream`, and measure."""
+    def go_on(self) -> None:
+        """Add to the figures of an interrupted run with the same engine, if there are any."""
+        try:
+            before = json.loads(self.path.read_text(encoding="utf-8"))
+            if before["engine"] == self.engine:
+                self.samples = round(before["seconds_of_audio"] * self.sample_rate)
+                self.seconds = float(before["wall_seconds"])
+        except (OSError, ValueError, TypeError, KeyError):
+            logger.debug("%s: no figures to go on from", self.path)
+
+    def timed(self, stream: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+        """Pass on the (index, waveform) pairs of `stream`, and measure how long they take to come."""
         while True:
             before = time.perf_counter()
             pair = next(stream, None)
@@ -107,21 +122,23 @@ class Speed:
             self.samples += len(pair[1])
             yield pair
 
-    def write(self, out: Path) -> None:
-        """Write generation.json, and log the real-time factor: seconds of computing per second of audio."""
+    def write(self) -> None:
+        """Write the figures, and log the real-time factor: seconds of computing per second of audio."""
         from vqaudio.audio.atomic import write_text_whole
 
+        if not self.samples:
+            return
         audio = self.samples / self.sample_rate
         figures = {
             "seconds_of_audio": round(audio, 3),
             "wall_seconds": round(self.seconds, 3),
-            "rtf": self.seconds / audio if audio else None,
+            "rtf": self.seconds / audio,
             "samples_per_second": self.samples / self.seconds,
             "engine": self.engine,
         }
-        write_text_whole(out / SPEED_FILE, json.dumps(figures, indent=2) + "\n")
-        if audio:
-            logger.info("%s: %.1f s of audio in %.1f s, real-time factor %.3g", out, audio, self.seconds, figures["rtf"])
+        write_text_whole(self.path, json.dumps(figures, indent=2) + "\n")
+        logger.info("%s: real-time factor %.3g (%.1f s of computing for %.1f s of audio)",
+                    self.path.parent, figures["rtf"], self.seconds, audio)  # fmt: skip
 
 
 class MadeRecord:

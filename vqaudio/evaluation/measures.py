@@ -45,7 +45,7 @@ UNITS = (
         "codes in use",
         "%",
         "higher",
-        "codes that occur at least once in the held-out audio; the others are dead weight, or rare",
+        "codes that occur at least once in the units of the training set; the others are dead weight",
         _percent,
     ),
     Measure(
@@ -53,7 +53,7 @@ UNITS = (
         "perplexity",
         "codes",
         "higher",
-        "number of equally frequent codes that would be as varied; the number of codes is the limit",
+        "number of equally frequent codes that would be as varied (training set); the number of codes is the limit",
         _number(1),
     ),
     Measure(
@@ -204,10 +204,10 @@ SPEED = (
     Measure(
         "generation_rtf",
         "generation",
-        "× real time",
-        "higher",
-        "seconds of audio generated per second of computing; 1 keeps up with listening",
-        _number(2),
+        "s/s",
+        "lower",
+        "real-time factor: seconds of computing per second of audio; below 1 it keeps up with listening",
+        _number(3),
     ),
     Measure("train_seconds", "training", "s", "lower", "wall-clock time of training the VQ-VAE", _number(0)),
     Measure(

@@ -5,7 +5,7 @@ One step, from the input at time t to the parameters of the next element's distr
     x_0 = input_weight[symbol]                      or  value · input_weight[0] + input_bias
     h_l = x_l(t - d_l) · past_l + x_l(t) · now_l + bias_l + condition_l
     z_l = tanh(h_l[:Z]) ⊙ sigmoid(h_l[Z:])
-    x_(l+1) = residual_scale · (x_l + z_l · residual_l)
+    x_(l+1) = x_l + z_l · residual_l
     parameters = relu(relu([z_0 … z_(L-1)] · skip + skip_bias) · hidden + hidden_bias) · output + output_bias
 
 with x_l(t) = 0 for t < 0. Matrices are (input channels, output channels) and rows multiply from the left.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from vqaudio.models.wavenet import RESIDUAL_SCALE, CausalStack
+from vqaudio.models.wavenet import CausalStack
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ class PackedStack:
     """(L, G). In all axes of G, the channels of tanh come first, then those of sigmoid."""
     residual: np.ndarray
     """(L-1, Z, R)."""
-    residual_scale: float
     skip: np.ndarray
     """(L·Z, S): the gates of layer 0 first."""
     skip_bias: np.ndarray
@@ -73,7 +72,6 @@ def pack(stack: CausalStack) -> PackedStack:
         now=_array(stack.taps[:, 1]),
         bias=_array(stack.bias),
         residual=_array(stack.residual),
-        residual_scale=RESIDUAL_SCALE,
         skip=_array(stack.skip.weight.t()),
         skip_bias=_array(stack.skip.bias),
         hidden=_array(stack.hidden.weight.t()),

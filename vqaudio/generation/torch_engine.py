@@ -12,7 +12,8 @@ elementwise operations, written in place. At 64 sequences the products take most
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -21,12 +22,6 @@ from vqaudio.generation.packed import PackedStack
 
 Draw = Callable[[Tensor, Tensor], Tensor]
 """Maps parameters (B, P) and uniforms (B, U) to the next inputs (B,)."""
-
-ROW_MULTIPLE = 8
-"""Batches are filled up to a multiple of it. A BLAS divides rows among its kernels and threads; those left over are
-rounded differently, and a sequence would depend on how many others are generated with it. (Found with MKL in float32
-on one and two threads, for widths that are no multiple of 8 too: with 8, 16, 32, 48 and 64 rows all bits were equal.)
-"""
 
 
 class TorchState:
@@ -50,7 +45,7 @@ class TorchState:
 
 
 class TorchEngine:
-    """Generates from packed weights, in float32.
+    """Generates from packed weights, in float32, on one thread of a CPU: several processes use several cores.
 
     Within, tanh(a) is 2σ(2a) - 1, so that one in-place sigmoid serves both halves of the gate, several times faster
     than tanh; and the gates are kept negated, -z = σ(b) - 2σ(2a)σ(b), which is one operation. The factors 2 and -1,
@@ -66,14 +61,14 @@ class TorchEngine:
         self.device = torch.device(device)
         self.tokens = packed.tokens
         self.layers, _, self.gate = packed.past.shape
+        self.row_multiple = row_multiple(self.gate)
         self.dilations = packed.dilations
-        self.residual_scale = packed.residual_scale
         self.gain = torch.ones(self.gate, device=device)
         self.gain[: self.gate // 2] = 2
         self.input_weight, self.input_bias = tensor(packed.input_weight), tensor(packed.input_bias)
         self.past, self.now = tensor(packed.past) * self.gain, tensor(packed.now) * self.gain
         self.bias = (tensor(packed.bias) * self.gain)[:, None]  # (L, 1, G)
-        self.residual = -packed.residual_scale * tensor(packed.residual)
+        self.residual = -tensor(packed.residual)
         self.skip, self.skip_bias = -tensor(packed.skip), tensor(packed.skip_bias)
         self.hidden, self.hidden_bias = tensor(packed.hidden), tensor(packed.hidden_bias)
         self.output, self.output_bias = tensor(packed.output), tensor(packed.output_bias)
@@ -84,7 +79,7 @@ class TorchEngine:
     def init_state(self, first_inputs: Tensor) -> TorchState:
         """Return the state before the first step of B sequences with these first inputs (B,)."""
         batch = len(first_inputs)
-        rows = batch + -batch % ROW_MULTIPLE
+        rows = batch + -batch % self.row_multiple
         dtype = torch.float32 if self.tokens is None else torch.long
         inputs = torch.zeros(rows, dtype=dtype, device=self.device)
         inputs[:batch] = first_inputs.to(self.device)
@@ -95,7 +90,7 @@ class TorchEngine:
     def keep(self, state: TorchState, rows: Sequence[int]) -> TorchState:
         """Return a state of only the sequences `rows` of `state`, in this order."""
         # Rows that fill up repeat the first one: any finite content will do.
-        index = torch.tensor([*rows, *[rows[0]] * (-len(rows) % ROW_MULTIPLE)], device=self.device)
+        index = torch.tensor([*rows, *[rows[0]] * (-len(rows) % self.row_multiple)], device=self.device)
         ring, inputs = state.ring.index_select(1, index), state.inputs[index]
         return TorchState(ring, state.position, inputs, len(rows), self.layers, self.gate)
 
@@ -110,15 +105,17 @@ class TorchEngine:
         held = self._held_conditions(state, condition)
         if T % len(held):
             raise ValueError(f"a condition of {len(held)} rows cannot be held over {T} steps evenly")
+        hold = T // len(held)
         uniforms = uniforms.transpose(0, 1).to(self.device).contiguous()  # (T, B, U)
         slots, index = self._slots(state.position, T)
         drawn = torch.empty(T, state.batch, dtype=state.inputs.dtype, device=self.device)
-        for t in range(T):
-            if t % (T // len(held)) == 0:
-                row = self._expand_condition(state, held[t // (T // len(held))])  # (L, rows, G)
-            parameters = self._step(state, row, slots[t], index[t])
-            drawn[t] = draw(parameters[: state.batch], uniforms[t])
-            state.inputs[: state.batch] = drawn[t]
+        with one_thread():
+            for t in range(T):
+                if t % hold == 0:
+                    row = self._expand_condition(state, held[t // hold])  # (L, rows, G)
+                parameters = self._step(state, row, slots[t], index[t])
+                drawn[t] = draw(parameters[: state.batch], uniforms[t])
+                state.inputs[: state.batch] = drawn[t]
         state.position += T
         return drawn.t()
 
@@ -132,7 +129,7 @@ class TorchEngine:
             torch.addcmul(sigmoid, tanh, sigmoid, value=-2, out=gate)
             if layer + 1 < self.layers:
                 after = state.slots[slots[layer + 1]]
-                x = torch.addmm(x, gate, self.residual[layer], beta=self.residual_scale, out=after)
+                x = torch.addmm(x, gate, self.residual[layer], out=after)
         s = torch.addmm(self.skip_bias, state.gates, self.skip).relu_()
         s = torch.addmm(self.hidden_bias, s, self.hidden).relu_()
         return torch.addmm(self.output_bias, s, self.output)
@@ -162,3 +159,28 @@ class TorchEngine:
         times = torch.arange(position, position + steps)[:, None]
         slots = self.first_slots + times % torch.tensor(self.dilations)  # (steps, L)
         return slots.tolist(), slots.to(self.device).unbind(0)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: products of a step are so small that threads wait for each other most of the time.
+
+    On two cores that another program used too, a step on two threads took six times as long as on one.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def row_multiple(gate: int) -> int:
+    """Return what batches are filled up to a multiple of, so that a sequence does not depend on the others in it.
+
+    A BLAS rounds the rows that its kernels and threads leave over differently, and vectorised sigmoids the last few
+    elements of a tensor. On CPUs with MKL and AVX-512 all bits are equal for any number of
+    rows that is a multiple of 8 and makes a multiple of 32 elements; but for products of less than 400
+    multiplications, which torch computes in another way.
+    """
+    return 8 if gate % 4 == 0 else 16

@@ -140,7 +140,8 @@ class MixtureOfLogistics:
 
     def to_input(self, waveform: Tensor) -> Tensor:
         """Return the level nearest to each sample, as a float in [-1, 1]."""
-        return (torch.round((waveform.clamp(-1, 1) + 1) / self.step) * self.step - 1).clamp(-1, 1)
+        level = torch.round((waveform.double().clamp(-1, 1) + 1) / self.step)
+        return (level * self.step - 1).clamp(-1, 1).to(torch.promote_types(waveform.dtype, torch.float32))
 
     def to_waveform(self, inputs: Tensor) -> Tensor:
         """Return the inputs: they are levels already."""
@@ -178,10 +179,11 @@ class MixtureOfLogistics:
         """
         logits, means, log_scales = self._split(parameters)
         component = sample_categorical(filter_logits(logits, temperature, top_k, top_p), uniforms[:, 0])[:, None]
-        mean, scale = means.gather(-1, component)[:, 0], log_scales.gather(-1, component)[:, 0].exp()
+        # In float64, where vectorised and scalar exp and log, and so batches of any size, give the same level.
+        mean, log_scale = (p.gather(-1, component)[:, 0].double() for p in (means, log_scales))
         # 0 would lie at -infinity; it stands for all uniforms below the smallest float32 step of them.
-        place = torch.logit(uniforms[:, 1], eps=2.0**-24)
-        return self.to_input(mean + temperature * scale * place)
+        place = torch.logit(uniforms[:, 1].double(), eps=2.0**-24)
+        return self.to_input(mean + temperature * log_scale.exp() * place).float()
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits, means and bounded log-scales, each (..., M)."""

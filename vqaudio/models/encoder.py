@@ -1,7 +1,7 @@
 """The encoder: raw waveform to one vector per frame, by strided convolutions.
 
 Every convolution is valid (unpadded): the waveform alone is padded, with zeros, so that frame n is a function of a
-fixed window of samples wherever it stands, and an utterance in one piece, in a batch or in chunks gives the same frames.
+fixed window of samples wherever it stands: an utterance in one piece, in a batch or in chunks gives the same frames.
 
     waveform, with context    ├─left─┤├── N · hop_length ──┤├─right─┤
     strided convolutions      k = 2s, stride s, each shortening the sequence to 1/s and by one

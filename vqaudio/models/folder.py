@@ -72,6 +72,11 @@ def speaker_index(speakers: Sequence[str], name: str) -> int:
     return list(speakers).index(name)
 
 
+def read_kind(folder: str | Path) -> str:
+    """Return what kind of model `folder` holds: 'vqvae' or 'prior'."""
+    return _read_config(Path(folder))["kind"]
+
+
 def read_speakers(folder: str | Path) -> list[str]:
     """Return the names of the speakers that the model in `folder` knows, in the order of their indices."""
     path = Path(folder) / "speakers.txt"
@@ -86,7 +91,9 @@ def read_speakers(folder: str | Path) -> list[str]:
 
 def _load(folder: str | Path, kind: str, device: str | torch.device) -> tuple[Any, list[str], dict[str, Any]]:
     folder = Path(folder)
-    about = _read_config(folder, kind)
+    about = _read_config(folder)
+    if about["kind"] != kind:
+        raise ModelError(f"{folder} holds a model of kind {about['kind']!r}, expected {kind!r}")
     speakers = read_speakers(folder)
     model_class, config_class = KINDS[kind]
     try:
@@ -99,7 +106,7 @@ def _load(folder: str | Path, kind: str, device: str | torch.device) -> tuple[An
     return model.eval().requires_grad_(False).to(device), speakers, about
 
 
-def _read_config(folder: Path, kind: str) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     if not path.is_file():
         raise ModelError(
@@ -114,8 +121,6 @@ def _read_config(folder: Path, kind: str) -> dict[str, Any]:
         raise ModelError(
             f"{path} does not describe a model: expected `kind: vqvae` or `kind: prior`.{_model_inside(folder)}"
         )
-    if about["kind"] != kind:
-        raise ModelError(f"{folder} holds a model of kind {about['kind']!r}, expected {kind!r}")
     if about.get("format_version") != FORMAT_VERSION:
         raise ModelError(
             f"{path} has format version {about.get('format_version')!r}; this version of vqaudio reads {FORMAT_VERSION}"

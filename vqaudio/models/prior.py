@@ -9,7 +9,6 @@ it ends one.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from vqaudio.config import PriorConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from vqaudio.models.wavenet import CausalStack
 
 WINDOW_UNITS = 128
 """Units that `encode` computes at a time. All windows have the same shape, hence the same rounding."""
+HARMONICS = 24
+OUTPUT_STD = 0.05
+"""Of the output layer's first weights: about that of torch's own for 128 to 256 channels."""
 
 
 @dataclass
@@ -35,6 +39,22 @@ class VQVAEOutput:
     """LongTensor (B, N)."""
 
 
+@torch.no_grad()
+def smooth_over_levels_(weight: Tensor, std: float) -> None:
+    """Set `weight` (classes, channels), one row per companded level, to random smooth functions of the level.
+
+    Each channel is a sum of HARMONICS cosines over the levels with random amplitudes that fall with frequency:
+    neighbouring levels start out alike, as the sounds they stand for are, instead of having to become so. (At equal
+    steps this saves 0.2 bits a sample in the first hundreds of steps; see docs/default-configuration.md.)
+    """
+    classes, channels = weight.shape
+    levels = (torch.arange(classes)[:, None] + 0.5) / classes  # in (0, 1)
+    frequencies = torch.arange(min(HARMONICS, classes))
+    cosines = torch.cos(math.pi * levels * frequencies) / (1 + frequencies).sqrt()  # (classes, harmonics)
+    functions = cosines @ torch.randn(len(frequencies), channels)
+    weight.copy_(functions * (std / functions.std()))
+
+
 class WaveNetDecoder(nn.Module):
     """The causal stack over samples, conditioned on z_q and a speaker, both at the unit rate."""
 
@@ -49,6 +69,9 @@ class WaveNetDecoder(nn.Module):
         )
         self.speaker = nn.Embedding(speakers, config.speaker_channels)
         self.project = nn.Linear(config.condition_channels + config.speaker_channels, self.stack.condition_size)
+        if tokens is not None:
+            smooth_over_levels_(self.stack.input.weight, std=1.0)
+            smooth_over_levels_(self.stack.output.weight, std=OUTPUT_STD)
 
     def condition(self, z_q: Tensor, speakers: Tensor) -> Tensor:
         """Map z_q (B, N, D) and speaker indices (B,) to the condition of all layers (B, N, L·G)."""
@@ -84,7 +107,7 @@ class VQVAE(nn.Module):
 
     @property
     def context(self) -> tuple[int, int]:
-        """Samples that unit n depends on before n·hop_length (one more for pre-emphasis), and after (n+1)·hop_length."""
+        """Samples that unit n depends on before n·hop_length, with one for pre-emphasis, and after (n+1)·hop_length."""
         left, right = self.encoder.context
         return left + 1, right
 

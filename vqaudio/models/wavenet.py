@@ -2,7 +2,7 @@
 
 Decoder and prior are two uses of it: over samples (van den Oord et al. 2016, *WaveNet*, sec. 2) and over units.
 
-    tokens ─embed─▶ x ─┬─▶ x(t-d)·Wp + x(t)·Wx + condition ─▶ tanh ⊙ sigmoid ─▶ z ─┬─▶ x ← (x + z·Wr)·√½ ─▶ next layer
+    tokens ─embed─▶ x ─┬─▶ x(t-d)·Wp + x(t)·Wx + condition ─▶ tanh ⊙ sigmoid ─▶ z ─┬─▶ x ← x + z·Wr ─▶ next layer
                        └────────────────────────────────────────────────────────── │ ──▲
                                                             all z of all layers ◀──┘
                                                                     └─▶ ·Ws ─relu─▶ ·Wh ─relu─▶ ·Wo ─▶ parameters
@@ -22,9 +22,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqaudio.config import StackConfig
-
-RESIDUAL_SCALE = 1.0
-"""Keeps the variance of x over the layers where x and z·Wr have the same."""
 
 
 class GatedLayers(torch.autograd.Function):
@@ -60,7 +57,7 @@ class GatedLayers(torch.autograd.Function):
             torch.mul(h[:, :Z], h[:, Z:], out=z)
             if layer + 1 < L:
                 after = inputs[layer + 1, history:]
-                torch.addmm(now, z, residual[layer], beta=RESIDUAL_SCALE, alpha=RESIDUAL_SCALE, out=after)
+                torch.addmm(now, z, residual[layer], out=after)
         ctx.save_for_backward(inputs, activations, gates, taps, residual)
         ctx.dilations, ctx.held_rows, ctx.shape = tuple(dilations), N, (T, B, R)
         return gates.view(T, B, L * Z)
@@ -76,26 +73,23 @@ class GatedLayers(torch.autograd.Function):
         d_taps, d_residual = torch.empty_like(taps), torch.empty_like(residual)
         d_condition = d_gates.new_empty(N, B, L, G)
         d_h = d_gates.new_empty(T * B, G)
-        d_x = None  # gradient of the next layer's input; the last layer's gates lead to the output alone
+        d_x = d_gates.new_zeros(T * B, R)  # gradient of the next layer's input: at the end nothing depends on it
         for layer in reversed(range(L)):
             now = inputs[layer, history:]
             past_rows = ctx.dilations[layer] * B
             past = inputs[layer, history - past_rows :][: T * B]
             d_z = d_gates[:, layer * Z : (layer + 1) * Z]
-            if d_x is not None:
-                d_z = torch.addmm(d_z, d_x, residual[layer].t(), alpha=RESIDUAL_SCALE)
-                z = gates[:, layer * Z : (layer + 1) * Z]
-                torch.mul(z.t() @ d_x, RESIDUAL_SCALE, out=d_residual[layer])
+            if layer + 1 < L:
+                d_z = torch.addmm(d_z, d_x, residual[layer].t())
+                torch.mm(gates[:, layer * Z : (layer + 1) * Z].t(), d_x, out=d_residual[layer])
             tanh, sigmoid = activations[layer, :, :Z], activations[layer, :, Z:]
             d_h[:, :Z] = torch.ops.aten.tanh_backward(d_z * sigmoid, tanh)
             d_h[:, Z:] = torch.ops.aten.sigmoid_backward(d_z * tanh, sigmoid)
             torch.sum(d_h.view(N, T // N, B, G), dim=1, out=d_condition[:, :, layer])
             torch.mm(past.t(), d_h, out=d_taps[layer, 0])
             torch.mm(now.t(), d_h, out=d_taps[layer, 1])
-            if d_x is None:
-                d_x = d_h @ taps[layer, 1].t()
-            else:
-                d_x = torch.addmm(d_x, d_h, taps[layer, 1].t(), beta=RESIDUAL_SCALE)
+            # x goes on to the next layer as it is, into this layer's gate, and into it once more d positions later.
+            d_x.addmm_(d_h, taps[layer, 1].t())
             if past_rows < T * B:
                 d_x[: T * B - past_rows].addmm_(d_h[past_rows:], taps[layer, 0].t())
         return d_x.view(T, B, R), d_condition.view(N, B, L * G), d_taps, d_residual, None

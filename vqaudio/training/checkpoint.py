@@ -56,7 +56,7 @@ def load_newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
             continue
         if state.get("format_version") != FORMAT_VERSION:
             raise TrainingError(
-                f"{path} has format version {state.get('format_version')!r}, this version of vqaudio reads {FORMAT_VERSION}"
+                f"{path} has format version {state.get('format_version')!r}; this vqaudio reads {FORMAT_VERSION}"
             )
         return path, state
     if paths:

@@ -40,7 +40,7 @@ class Experiment:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / ".lock", "a+")
+            lock = (self.folder / ".lock").open("a+")
         except OSError as error:
             raise VQAudioError(f"cannot write into the experiment folder {self.folder}: {error.strerror}") from error
         with lock:

@@ -217,9 +217,8 @@ class Trainer:
         if bar.disable:
             return
         bar.total = self.schedule.total_steps
-        bar.set_postfix_str(
-            f"{format_seconds(self.schedule.seconds_left(self.progress.step, self.progress.elapsed))} left", refresh=False
-        )
+        left = self.schedule.seconds_left(self.progress.step, self.progress.elapsed)
+        bar.set_postfix_str(f"{format_seconds(left)} left", refresh=False)
         bar.update(self.progress.step - bar.n)
 
     def _finish(self) -> None:

@@ -76,7 +76,7 @@ class Monitor:
             write(self._writer)
         except (OSError, RuntimeError) as error:
             self._failed = True
-            logger.warning("TensorBoard's events cannot be written to %s any more: %s; training goes on", self.folder, error)
+            logger.warning("cannot write TensorBoard's events to %s: %s; training goes on", self.folder, error)
 
 
 class CodeUsage:

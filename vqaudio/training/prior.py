@@ -142,6 +142,7 @@ def _speakers_of(
     missing = [utterance for utterance in sequences if utterance not in utt2spk]
     if missing:
         raise TrainingError(
-            f"{folder}: {len(missing)} of {len(sequences)} utterances have no speaker in utt2spk, such as {missing[0]!r}"
+            f"{folder}: {len(missing)} of {len(sequences)} utterances have no speaker in utt2spk, "
+            f"such as {missing[0]!r}"
         )
     return [speaker_index(speakers, utt2spk[utterance]) for utterance in sequences]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vqaudio.errors import UnitsError, did_you_mean
+from vqaudio.errors import ModelError, UnitsError, did_you_mean
 
 if TYPE_CHECKING:
     from vqaudio.models.vqvae import VQVAE
@@ -75,6 +76,18 @@ class UnitSpec:
         )
 
     @classmethod
+    def of_prior(cls, about: Mapping[str, Any], folder: str | Path) -> UnitSpec:
+        """Return the spec of the units that a prior learned, from what `load_prior` says `about` it.
+
+        Raises:
+            ModelError: its config.yaml, in `folder`, does not say.
+        """
+        try:
+            return cls(**_checked_keys(about.get("units") or {}))
+        except UnitsError as error:
+            raise ModelError(f"{Path(folder) / 'config.yaml'}: the units that the prior knows: {error}") from error
+
+    @classmethod
     def load(cls, folder: str | Path) -> UnitSpec:
         """Read `units.json` from `folder`.
 
@@ -132,7 +145,7 @@ def _why_missing(folder: Path) -> str:
     )
 
 
-def _checked_keys(content: dict[str, Any]) -> dict[str, Any]:
+def _checked_keys(content: Mapping[str, Any]) -> Mapping[str, Any]:
     known = [field.name for field in fields(UnitSpec)]
     for key in content:
         if key not in known:

@@ -13,6 +13,6 @@ source=auto            # debian: Debian's packages, upstream: Asterisk's archive
 
 read_options local/data.sh
 parse_options "$@"
-choose_python "${python:-}"
+need_python "${python:-}"
 "$python" -m data_prep.asterisk --out data --downloads downloads --source "$source" --languages "$languages" \
     ${asterisk_dir:+--asterisk_dir "$asterisk_dir"}

@@ -16,6 +16,6 @@ test_share=0.05        # of utterances held out for the scores
 read_options local/data.sh
 parse_options "$@"
 [ -n "$audio_dir" ] || die "--audio_dir is missing: the folder of your audio files"
-choose_python "${python:-}"
+need_python "${python:-}"
 "$python" -m data_prep.folder --out data --audio_dir "$audio_dir" --speaker_level "$speaker_level" \
     --dev_share "$dev_share" --test_share "$test_share" ${speaker_table:+--speakers "$speaker_table"}

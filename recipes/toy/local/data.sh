@@ -11,5 +11,5 @@ corpus_seed=0          # another seed makes other sentences
 
 read_options local/data.sh
 parse_options "$@"
-choose_python "${python:-}"
+need_python "${python:-}"
 "$python" -m data_prep.toy --out data --seed "$corpus_seed"

@@ -1,0 +1,100 @@
+"""What holds for every recipe: it can be asked for help, its defaults exist, and it stays a thin wrapper."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, load_config
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted(path.parent for path in (ROOT / "recipes").glob("*/run.sh"))
+CONFIGS = sorted((ROOT / "recipes").glob("*/conf/*.yaml"))
+SCRIPTS = sorted([*(ROOT / "recipes").glob("*/*.sh"), *(ROOT / "recipes").glob("*/local/*.sh"), ROOT / "tests/run.sh",
+                  ROOT / ".ci/run"])  # fmt: skip
+
+
+def run(recipe: Path, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", str(recipe / "run.sh"), *arguments], capture_output=True, text=True, **options)
+
+
+@pytest.fixture(params=RECIPES, ids=lambda path: path.name)
+def recipe(request) -> Path:
+    return request.param
+
+
+def test_there_are_recipes():
+    assert {"asterisk", "template", "toy"} <= {path.name for path in RECIPES}
+
+
+def test_help_shows_stages_and_options_from_anywhere(recipe, tmp_path):
+    result = run(recipe, "--help", cwd=tmp_path)
+    assert result.returncode == 0 and result.stderr == ""
+    for words in (
+        "Stages:",
+        "   3  train ",
+        "  10  summary ",
+        "--stop_stage ",
+        "--train_config ",
+        f"{recipe.name}/run.sh",
+    ):
+        assert words in result.stdout
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_options_of_its_data_are_options_of_the_recipe(recipe):
+    own = subprocess.run(["bash", str(recipe / "local/data.sh"), "--help"], capture_output=True, text=True)
+    names = set(re.findall(r"^  --(\w+)", own.stdout, re.MULTILINE))
+    assert own.returncode == 0
+    assert names <= set(re.findall(r"^  --(\w+)", run(recipe, "--help").stdout, re.MULTILINE))
+
+
+def test_a_recipe_is_a_thin_wrapper(recipe):
+    assert len((recipe / "run.sh").read_text().splitlines()) <= 60
+
+
+def test_its_default_configurations_exist(recipe):
+    for name in re.findall(r"conf/\w+\.yaml", (recipe / "run.sh").read_text()):
+        assert (recipe / name).is_file() or name.endswith("_paper.yaml")
+
+
+@pytest.mark.parametrize("name", ["train_vqvae.yaml", "train_prior.yaml"])
+def test_the_template_starts_from_the_main_recipes_configuration(name):
+    # Copies, not links: whoever edits theirs must not change the main recipe's.
+    configs = [ROOT / "recipes" / recipe / "conf" / name for recipe in ("template", "asterisk")]
+    assert configs[0].read_text() == configs[1].read_text()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT / "recipes")))
+def test_shipped_configurations_can_be_loaded(path):
+    load_config(path, PriorTrainingConfig if "prior" in path.name else VQVAETrainingConfig)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--ngpu", "2"), "--ngpu 2: this version trains on one GPU"),
+        (("--ngpu", "many"), "--ngpu many"),
+        (("--num-nodes", "4"), "--num_nodes 4: this version trains on one machine"),
+        (("--stage", "5", "--stop_stage", "4"), "--stage 5 comes after --stop_stage 4"),
+        (("--train_config", "conf/train_vqva.yaml"), "there is no file 'conf/train_vqva.yaml'; the recipe has conf/"),
+        (("--fs", "8"), "--fs: got '8'"),
+        (("--expdir", "a b"), "must be without blanks"),
+        (("--corpus_sed", "1"), "unknown option '--corpus_sed'. Did you mean '--corpus_seed'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is(arguments, message):
+    result = run(ROOT / "recipes/toy", *arguments)
+    assert result.returncode == 2 and message in result.stderr and result.stderr.startswith("run.sh: ")
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_pass_shellcheck(script):
+    result = subprocess.run(["shellcheck", "-x", str(script)], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
