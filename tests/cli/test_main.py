@@ -67,7 +67,7 @@ def test_verbs_take_underscores_too(run):
 
 
 def test_an_option_before_the_verb_is_refused(fail):
-    assert "--debug comes before the verb" in fail("--debug", "info")
+    assert "--quiet comes before the verb" in fail("--quiet", "info")
 
 
 def test_help_starts_without_torch():

@@ -11,10 +11,10 @@ from vqaudio.cli.parser import Parser, UsageError, Verb, device_name, number, on
 
 def parser() -> Parser:
     def add_options(p: Parser) -> None:
-        p.add_argument("--data_dir", required=True)
-        p.add_argument("--top_p", type=number(above=0, most=1), default=0.5)
-        p.add_argument("--set", nargs="+", action="extend", default=[])
-        p.add_argument("--flag", action="store_true")
+        p.add_argument("--data_dir", required=True, help="data")
+        p.add_argument("--top_p", type=number(above=0, most=1), default=0.5, help="share")
+        p.add_argument("--set", nargs="+", action="extend", default=[], help="values")
+        p.add_argument("--flag", action="store_true", help="switch")
 
     return Parser("vqaudio test", Verb("Test", "vqaudio test --data_dir d", add_options, lambda options: None))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch
 logger = logging.getLogger(__name__)
 WORTHWHILE = 1.1
 """bfloat16 is taken when it is faster by this factor: less would not be worth its rounding."""
+REPEATS = 3
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -27,7 +29,10 @@ def choose_precision(wanted: str, step: Callable[[], None], device: torch.device
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
         logger.info("precision: float32; this accelerator lacks bfloat16")
         return torch.float32
-    seconds = {dtype: _time_step(step, device, dtype) for dtype in (torch.bfloat16, torch.float32)}
+    seconds = {torch.bfloat16: math.inf, torch.float32: math.inf}
+    for _ in range(1 + REPEATS):  # by turns, and the fastest of each: other work on the machine comes and goes
+        for dtype in seconds:
+            seconds[dtype] = min(seconds[dtype], _time_step(step, device, dtype))
     ratio = seconds[torch.float32] / seconds[torch.bfloat16]
     chosen = torch.bfloat16 if ratio >= WORTHWHILE else torch.float32
     logger.info(
@@ -54,17 +59,15 @@ def keep_freed_memory() -> None:
         return
     libc = ctypes.CDLL(None)
     libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(REPEATS = 3
+M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _time_step(step: Callable[[], None], device: torch.device, dtype: torch.dtype, repeats: int = 2) -> float:
-    """Return the seconds of the fastest of `repeats` steps, after one that warms up."""
-    times = []
-    for _ in range(1 + repeats):
-        start = time.perf_counter()
-        with autocast(device, dtype):
-            step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+def _time_step(step: Callable[[], None], device: torch.device, dtype: torch.dtype) -> float:
+    """Return the seconds that a step takes."""
+    start = time.perf_counter()
+    with autocast(device, dtype):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start

@@ -26,10 +26,10 @@ from vqaudio.training.loop import Trainer
 from vqaudio.training.monitor import CodeUsage, Monitor
 
 logger = logging.getLogger(__name__)
-DEV_SECONDS = 60.0
+DEV_SECONDS = 40.0
 """Audio of the dev set that an evaluation during training takes."""
 SHOWN_UTTERANCES, SHOWN_SECONDS = 4, 4.0
-INITIALISATION_BATCHES = 32
+INITIALISATION_BATCHES = 64
 MEL_CHANNELS = 192
 
 
