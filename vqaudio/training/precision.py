@@ -59,8 +59,7 @@ def keep_freed_memory() -> None:
         return
     libc = ctypes.CDLL(None)
     libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(REPEATS = 3
-M_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _time_step(step: Callable[[], None], device: torch.device, dtype: torch.dtype) -> float:
