@@ -25,4 +25,3 @@ def run(name: str, action: Callable[[], object]) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     return 0
-

@@ -115,9 +115,12 @@ class DecoderConfig:
     """a of y[t] = x[t] - a x[t-1], applied to the waveform that is modelled; 0 for none."""
     emphasis_gain: float = 2.0
     """Factor on the pre-emphasised waveform, whose level is far below that of the waveform."""
-    condition_channels: int = 128
+    condition_channels: int = 192
+    """Channels of the network at the unit rate that conditions every layer."""
     condition_kernel: int = 5
-    """Width, in units, of the convolution over z_q that conditions every layer; odd."""
+    """Width, in units, of its first convolution, over z_q and the speaker; odd."""
+    condition_blocks: int = 3
+    """Residual blocks of it, each of which sees one unit further to either side."""
     speaker_channels: int = 64
     time_jitter: float = 0.0
     """Probability that a unit is replaced by a neighbour in training (Chorowski et al. 2019, sec. III-D)."""
@@ -127,6 +130,7 @@ class DecoderConfig:
         _positive(self, "mixtures", "emphasis_gain", "condition_channels", "speaker_channels")
         _require(0 <= self.pre_emphasis < 1, "pre_emphasis", self.pre_emphasis, "in [0, 1)")
         _require(self.condition_kernel % 2 == 1, "condition_kernel", self.condition_kernel, "an odd number")
+        _require(self.condition_blocks >= 0, "condition_blocks", self.condition_blocks, "0 or more")
         _require(0 <= self.time_jitter < 1, "time_jitter", self.time_jitter, "in [0, 1)")
 
 
@@ -192,7 +196,7 @@ class OptimizationConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` takes the faster one, as measured on the first batch."""
     mel_loss: float = 0.0
-    """Weight of an auxiliary loss: L1 of log-mel frames predicted from z_q (VQ-VAE only)."""
+    """Weight of an auxiliary loss: L1 of log-mel frames predicted from the decoder's condition (VQ-VAE only)."""
     log_interval: int = 100
     """Steps between lines of the log and scalars of TensorBoard."""
     eval_interval: int = 1000
@@ -258,7 +262,7 @@ def load_config(path: str | Path, cls: type[T], overrides: Sequence[str] = ()) -
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     data = {} if data is None else data
     try:
-        for override in overrides:
+        for override in overrides if isinstance(data, dict) else ():
             _apply_override(data, override)
         return from_dict(cls, data)
     except ConfigError as error:
@@ -326,6 +330,8 @@ def _coerce_scalar(value: Any, hint: type, where: str) -> Any:
         if hint is bool and isinstance(value, bool):
             return value
         raise ConfigError(f"{where}: got {value!r}, expected {_kind(hint)}")
+    if hint is int and isinstance(value, int):
+        return value  # as it is: a float holds whole numbers up to 2^53 alone
     if hint in (int, float) and isinstance(value, (int, float, str)):
         try:
             number = float(value)

@@ -93,7 +93,7 @@ check_dependencies() {
             "Start with --stage ${stage_number[$other]}, or give the --tag and folders that it was done with."
         text=$(fingerprint "$other")
         [ "$text" = "$(cat "$mark")" ] || die "$2 needs stage ${stage_number[$other]} ($other), which was done with" \
-            "other options: $(changes "$mark" "$text")Start with --stage ${stage_number[$other]} to do it again, or" \
+            "other options: $(changes "$mark" "$text"). Start with --stage ${stage_number[$other]} to do it again, or" \
             "leave it as it is with --skip_$other."
     done
 }
@@ -124,7 +124,7 @@ changes() {
             file) echo "$name changed; " ;;
             after) echo "stage ${stage_number[$name]} ($name) was done anew; " ;;
         esac
-    done | sed 's/ sha256:[0-9a-f]*//' | tr -d '\n'
+    done | tr -d '\n' | sed 's/ sha256:[0-9a-f]*//g; s/; $//'
 }
 
 clear_results() {

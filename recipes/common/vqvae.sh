@@ -53,6 +53,7 @@ main() {
     declare_stages   # once for --help, and again below with what the options say
     parse_options "$@"
     check_tools
+    recall_inputs
     check_options
     name_folders
     declare_stages
@@ -85,6 +86,18 @@ print_help() {
         printf '\nOptions of this corpus:\n'
         print_options "${data_options[@]}"
     fi
+}
+
+# recall_inputs: where the data came from need not be said again. An option of the corpus that has no default keeps
+# the value that stage 1 was done with, until another is given.
+recall_inputs() {
+    local name before
+    for name in "${data_options[@]}"; do
+        if [ -n "${option_default[$name]}" ] || [[ " ${given_options[*]} " == *" $name "* ]]; then continue; fi
+        before=$(sed -n "s/^option $name //p" data/.done/data 2>/dev/null) || continue
+        printf -v "$name" '%s' "${before%% sha256:*}"
+        if [ -n "$before" ]; then echo "--$name ${before%% sha256:*}, as before"; fi
+    done
 }
 
 # check_options: refuses what this version cannot do, and finds files named from where the user stands.

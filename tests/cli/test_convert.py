@@ -23,7 +23,17 @@ def test_named_voices_of_a_data_directory_up_to_a_limit(lab, tmp_path, run):
 
 def test_a_file_of_another_rate_is_resampled_and_the_log_says_so(lab, tmp_path, run):
     write_wav(tmp_path / "hello.wav", sound(11025, rate=22050), 22050)
-    _, err = run("convert", "--model", lab.model, "--input", tmp_path / "hello.wav", "--speaker", "boris", "--out", tmp_path / "o")
+    _, err = run(
+        "convert",
+        "--model",
+        lab.model,
+        "--input",
+        tmp_path / "hello.wav",
+        "--speaker",
+        "boris",
+        "--out",
+        tmp_path / "o",
+    )
     made, rate = read_audio(tmp_path / "o" / "hello-to-boris.wav")
     assert (len(made), rate) == (RATE // 2, RATE)
     assert "resampled from 22050 Hz to the model's 8000 Hz" in err

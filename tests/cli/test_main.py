@@ -129,24 +129,33 @@ def test_sigterm_ends_a_verb_in_order_and_its_handler_is_put_back(monkeypatch):
     assert cleaned and signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_reader_that_goes_away_is_no_error():
-    code = textwrap.dedent("""
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["a line kept in a buffer to the end", "more than a pipe holds"])
+def test_a_reader_that_goes_away_is_no_error(lines):
+    code = textwrap.dedent(f"""
         import sys
         from vqaudio.cli import main as cli
         from vqaudio.cli.parser import Verb
-        verb = Verb("Talk", "x", lambda p: None, lambda o: [print("line") for _ in range(100_000)] and 0)
-        cli.COMMAND.verbs["info"] = verb
+
+        def run(options):
+            sys.stdin.readline()  # by then nobody reads any more
+            for _ in range({lines}):
+                print("line")
+
+        cli.COMMAND.verbs["info"] = Verb("Talk", "x", lambda parser: None, run)
         sys.exit(cli.main(["info"]))
     """)
-    talker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    talker.stdout.readline()
+    pipes = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.PIPE)
+    talker = subprocess.Popen([sys.executable, "-c", code], **pipes)
     talker.stdout.close()
+    talker.stdin.write(b"\n")
+    talker.stdin.close()
     assert talker.stderr.read() == b""
     assert talker.wait() == 141
 
 
 @pytest.mark.parametrize(
-    ("words", "seen"), [([], ["info", "warning"]), (["--quiet"], ["warning"]), (["--verbose"], ["debug", "info", "warning"])]
+    ("words", "seen"),
+    [([], ["info", "warning"]), (["--quiet"], ["warning"]), (["--verbose"], ["debug", "info", "warning"])],
 )
 def test_how_much_is_logged(monkeypatch, capsys, words, seen):
     import logging
@@ -166,7 +175,10 @@ def test_how_much_is_logged(monkeypatch, capsys, words, seen):
 
 def test_the_module_is_the_command():
     done = subprocess.run(
-        [sys.executable, "-m", "vqaudio", "info", "no/such"], capture_output=True, text=True, cwd=Path(cli.__file__).parents[2]
+        [sys.executable, "-m", "vqaudio", "info", "no/such"],
+        capture_output=True,
+        text=True,
+        cwd=Path(cli.__file__).parents[2],
     )
     assert done.returncode == 2
     assert done.stderr == "vqaudio info: no/such: no such file or folder.\n"

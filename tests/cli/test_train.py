@@ -35,7 +35,9 @@ def command(verb: str, config: dict, corpus: Path, out: Path, *more: str) -> lis
 
 def test_a_model_is_trained_with_overrides_and_a_second_run_finds_it_done(corpus, tmp_path, run):
     exp = tmp_path / "exp"
-    words = command("train", SMALL_VQVAE, corpus, exp, "--set", "training.max_steps=6", "model.quantizer.beta=0.5", "--seed", "3")
+    words = command(
+        "train", SMALL_VQVAE, corpus, exp, "--set", "training.max_steps=6", "model.quantizer.beta=0.5", "--seed", "3"
+    )
     run(*words)
     model, speakers = load_vqvae(exp / "model")
     assert speakers == ["anna", "boris"]
@@ -89,7 +91,16 @@ def test_a_prior_is_trained_on_extracted_units(corpus, tmp_path, run, fail):
     exp = tmp_path / "exp"
     run(*command("train", SMALL_VQVAE, corpus, exp, "--set", "training.max_steps=6"))
     for part in ("train", "dev"):
-        run("extract", "--model", exp / "model", "--data_dir", corpus / part, "--out", exp / "units" / part, "--collapse")
+        run(
+            "extract",
+            "--model",
+            exp / "model",
+            "--data_dir",
+            corpus / part,
+            "--out",
+            exp / "units" / part,
+            "--collapse",
+        )
     units = ["--train_units", str(exp / "units/train"), "--dev_units", str(exp / "units/dev")]
     words = command("train-prior", SMALL_PRIOR, corpus, exp / "prior", *units, "--vqvae", str(exp / "model"))
     run(*words, "--set", "training.max_steps=4")

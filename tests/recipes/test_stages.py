@@ -108,7 +108,7 @@ def test_a_changed_option_runs_its_stage_and_what_depends_on_it(recipe):
     recipe()
     said = recipe("--depth", "5")
     assert recipe.ran == ["first", "second", "third"]
-    assert "stage 1 (first): runs again: --depth was '3' and is '5'" in said
+    assert "stage 1 (first): runs again: --depth was '3' and is '5'\n" in said
     assert "stage 2 (second): runs again: stage 1 (first) was done anew" in said
     assert "stage 4 (aside): done already" in said
     recipe("--depth", "5")
@@ -163,7 +163,10 @@ def test_a_stage_that_needs_an_earlier_one_says_so(recipe):
 def test_a_stage_refuses_what_other_options_made(recipe):
     recipe()
     said = recipe("--stage", "2", "--depth", "5", status=2)
-    assert "was done with other options: --depth was '3' and is '5'" in said and "--skip_first" in said
+    assert (
+        "was done with other options: --depth was '3' and is '5'. Start with --stage 1" in said
+        and "--skip_first" in said
+    )
     assert recipe.ran == []
 
 

@@ -86,7 +86,7 @@ def _altered(model: VQVAE, units: Tensor, how: Units, generator: torch.Generator
 
 def _condition(model: VQVAE, z_q: Tensor, speakers: Tensor, begin: int, stop: int) -> Tensor:
     """Return rows `begin` … `stop` of the condition (1, stop - begin, L·G), from the codes that they depend on."""
-    reach = model.config.decoder.condition_kernel // 2
+    reach = model.decoder.reach
     first = max(0, begin - reach)
     rows = model.decoder.condition(z_q[:, first : stop + reach], speakers)
     return rows[:, begin - first : stop - first]

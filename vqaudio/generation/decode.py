@@ -140,7 +140,7 @@ def _block_condition(model: VQVAE, request: _Request, start: int, stop: int) -> 
     Computed alone, so that its rounding does not depend on the batch, and with the neighbours that the convolution
     over units reaches: the rows are those of the whole utterance.
     """
-    reach = model.config.decoder.condition_kernel // 2
+    reach = model.decoder.reach
     before = max(0, start - reach)
     device = model.decoder.stack.bias.device
     z_q = model.embed(request.units[before : stop + reach].to(device))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vqaudio.audio.emphasis import pre_emphasis
 from vqaudio.config import DecoderConfig, VQVAEConfig
 from vqaudio.models.distributions import build_distribution
-from vqaudio.models.encoder import Encoder
+from vqaudio.models.encoder import Encoder, FrameConv, ResidualBlock
 from vqaudio.models.quantizer import VectorQuantizer
 from vqaudio.models.wavenet import CausalStack
 
@@ -37,6 +37,8 @@ class VQVAEOutput:
     """(B, N, D), as the decoder had it before jitter."""
     units: Tensor
     """LongTensor (B, N)."""
+    features: Tensor
+    """What conditions the decoder's layers (B, N, C)."""
 
 
 @torch.no_grad()
@@ -56,7 +58,10 @@ def smooth_over_levels_(weight: Tensor, std: float) -> None:
 
 
 class WaveNetDecoder(nn.Module):
-    """The causal stack over samples, conditioned on z_q and a speaker, both at the unit rate."""
+    """The causal stack over samples, conditioned on z_q and a speaker through convolutions at the unit rate.
+
+    What is computed once a unit costs a 64th, or less, of what is computed once a sample.
+    """
 
     def __init__(self, config: DecoderConfig, code_dim: int, speakers: int) -> None:
         super().__init__()
@@ -64,20 +69,31 @@ class WaveNetDecoder(nn.Module):
         self.distribution = build_distribution(config.output, config.classes, config.mixtures)
         tokens = config.classes if config.output == "mulaw" else None
         self.stack = CausalStack(config.stack, tokens, self.distribution.num_parameters)
-        self.context = nn.Conv1d(
-            code_dim, config.condition_channels, config.condition_kernel, padding=config.condition_kernel // 2
-        )
         self.speaker = nn.Embedding(speakers, config.speaker_channels)
-        self.project = nn.Linear(config.condition_channels + config.speaker_channels, self.stack.condition_size)
+        self.context = FrameConv(code_dim + config.speaker_channels, config.condition_channels, config.condition_kernel)
+        self.blocks = nn.ModuleList(ResidualBlock(config.condition_channels) for _ in range(config.condition_blocks))
+        self.project = nn.Linear(config.condition_channels, self.stack.condition_size)
         if tokens is not None:
             smooth_over_levels_(self.stack.input.weight, std=1.0)
             smooth_over_levels_(self.stack.output.weight, std=OUTPUT_STD)
 
+    @property
+    def reach(self) -> int:
+        """Units before and after unit n that its row of the condition depends on."""
+        return self.config.condition_kernel // 2 + len(self.blocks)
+
+    def features(self, z_q: Tensor, speakers: Tensor) -> Tensor:
+        """Map z_q (B, N, D) and speaker indices (B,) to what conditions the stack (B, N, C); beyond z_q are zeros."""
+        padded = F.pad(z_q, (0, 0, self.reach, self.reach))
+        speaker = self.speaker(speakers)[:, None].expand(-1, padded.shape[1], -1)
+        x = self.context(torch.cat([padded, speaker], dim=-1))
+        for block in self.blocks:
+            x = block(x)
+        return F.gelu(x)
+
     def condition(self, z_q: Tensor, speakers: Tensor) -> Tensor:
         """Map z_q (B, N, D) and speaker indices (B,) to the condition of all layers (B, N, L·G)."""
-        units = F.gelu(self.context(z_q.transpose(1, 2))).transpose(1, 2)  # (B, N, C)
-        speaker = self.speaker(speakers)[:, None].expand(-1, units.shape[1], -1)
-        return self.project(torch.cat([units, speaker.to(units.dtype)], dim=-1))
+        return self.project(self.features(z_q, speakers))
 
     def forward(self, previous: Tensor, z_q: Tensor, speakers: Tensor) -> Tensor:
         """Return the distribution's parameters (B, T, P) from the previous samples (B, T): at t, the sample t-1."""
@@ -134,9 +150,10 @@ class VQVAE(nn.Module):
         z_q, vq_loss = (quantized.z_q, quantized.loss) if quantize else (z_e.float(), z_e.new_zeros(()))
         target = y[:, left : y.shape[1] - right]
         previous = y[:, left - 1 : y.shape[1] - right - 1]
-        parameters = self.decoder(previous, self._jitter(z_q), speakers)
+        features = self.decoder.features(self._jitter(z_q), speakers)
+        parameters = self.decoder.stack(self.distribution.to_input(previous), self.decoder.project(features))
         nll = self.distribution.nll(parameters, target)
-        return VQVAEOutput(nll, vq_loss, z_e.detach().float(), z_q, quantized.units)
+        return VQVAEOutput(nll, vq_loss, z_e.detach().float(), z_q, quantized.units, features)
 
     def _jitter(self, z_q: Tensor) -> Tensor:
         """Replace, in training, each vector by its left or right neighbour with probability `time_jitter`."""

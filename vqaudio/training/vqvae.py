@@ -30,29 +30,25 @@ DEV_SECONDS = 40.0
 """Audio of the dev set that an evaluation during training takes."""
 SHOWN_UTTERANCES, SHOWN_SECONDS = 4, 4.0
 INITIALISATION_BATCHES = 64
-MEL_CHANNELS = 192
 
 
 class MelPredictor(nn.Module):
-    """Log-mel frames from z_q: an auxiliary loss that teaches the encoder what speech sounds like early on.
+    """Log-mel frames from what conditions the decoder: an auxiliary loss that says early on what speech sounds like.
 
-    The WaveNet's likelihood alone rewards the encoder slowly, since most of a sample is known from the samples
-    before it. Used in training only, and not part of the model.
+    The WaveNet's likelihood alone rewards units and condition slowly, since most of a sample is known from the samples
+    before it. One layer, so that the spectrum is there for the stack to use. In training only, not part of the model.
     """
 
-    def __init__(self, code_dim: int, sample_rate: int, hop_length: int) -> None:
+    def __init__(self, channels: int, sample_rate: int, hop_length: int) -> None:
         super().__init__()
         window = max(256, 2 ** math.ceil(math.log2(sample_rate * 0.03)))
         bands = 40
         self.log_mel = LogMel(sample_rate, window, hop_length, bands, floor=1e-3)
-        self.network = nn.Sequential(
-            nn.Conv1d(code_dim, MEL_CHANNELS, 5, padding=2), nn.GELU(), nn.Conv1d(MEL_CHANNELS, bands, 5, padding=2)
-        )
+        self.predict = nn.Linear(channels, bands)
 
-    def forward(self, z_q: Tensor, waveform: Tensor) -> Tensor:
-        """Return the mean L1 distance between frames predicted from z_q (B, N, D) and those of (B, N·hop)."""
-        predicted = self.network(z_q.transpose(1, 2)).transpose(1, 2)  # (B, N, bands)
-        return F.l1_loss(predicted.float(), self.log_mel(waveform))
+    def forward(self, features: Tensor, waveform: Tensor) -> Tensor:
+        """Return the mean L1 distance between frames predicted from features (B, N, C) and those of (B, N·hop)."""
+        return F.l1_loss(self.predict(features).float(), self.log_mel(waveform))
 
 
 class VQVAETask:
@@ -66,8 +62,8 @@ class VQVAETask:
         self.modules = nn.ModuleDict({"model": self.model})
         hop = self.model.hop_length
         if config.training.mel_loss:
-            code_dim = config.model.quantizer.code_dim
-            self.modules["mel"] = MelPredictor(code_dim, config.model.sample_rate, hop)
+            channels = config.model.decoder.condition_channels
+            self.modules["mel"] = MelPredictor(channels, config.model.sample_rate, hop)
         self.crop_length = config.training.crop_units * hop
         self.items_per_step = config.training.batch_size * self.crop_length
         self.crops = CropDataset(
@@ -107,7 +103,7 @@ class VQVAETask:
         if "mel" in self.modules:
             left = self.model.context[0]
             heard = self.model.emphasise(waveform)[:, left - 1 :][:, : self.crop_length]
-            mel = self.modules["mel"](out.z_q, heard)
+            mel = self.modules["mel"](out.features, heard)
             loss = loss + self.config.training.mel_loss * mel
             scalars["loss/mel"] = mel.detach()
         return loss, scalars

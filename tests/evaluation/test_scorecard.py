@@ -1,0 +1,181 @@
+"""The scorecard: each figure is that of its measure, over the data that the report says."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.small import CODES, HOP, RATE, SPEAKERS, small_prior, small_vqvae, sound, write_data
+from vqaudio.audio.io import write_wav
+from vqaudio.corpus import DataDir, Utterance
+from vqaudio.errors import AudioError, UnitsError, VQAudioError
+from vqaudio.evaluation import scorecard as module
+from vqaudio.evaluation.agreement import batch_agreement
+from vqaudio.evaluation.likelihood import bits_per_sample
+from vqaudio.evaluation.measures import GROUPS
+from vqaudio.evaluation.prior import prior_bits_per_unit
+from vqaudio.evaluation.scorecard import Experiment, Scorecard, choose_evenly
+from vqaudio.models.folder import save_model
+from vqaudio.units import read_units, write_units
+from vqaudio.units.extract import extract_units
+from vqaudio.units.spec import UnitSpec
+
+LENGTHS = {"anna-1": 40 * HOP, "anna-2": 31 * HOP - 7, "boris-1": 25 * HOP, "boris-2": 12 * HOP + 1}
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Experiment:
+    root = tmp_path_factory.mktemp("scorecard")
+    model = small_vqvae()
+    spec = UnitSpec.of_model(model)
+    save_model(root / "model", model, SPEAKERS, {})
+    save_model(root / "prior", small_prior(), SPEAKERS, {"units": dataclasses.asdict(spec)})
+    extract_units(model, write_data(root / "data", LENGTHS), root / "units", progress=False)
+    # Training units of which the counts are known: 0 thrice, 1, 2 and 3 once, twelve codes never.
+    write_units(root / "train_units", [("anna-x", [0, 0, 1]), ("boris-x", [0, 2, 3])], spec)
+    (root / "train.json").write_text(json.dumps({"train_seconds": 60.5, "train_samples_per_second": 1234.5}))
+    for name, samples in LENGTHS.items():
+        write_wav(root / "resynthesis" / f"{name}.wav", sound(-(-samples // HOP) * HOP, 7), RATE)
+    (root / "resynthesis/generation.json").write_text(json.dumps({"rtf": 0.5}))
+    return Experiment(
+        root / "model", root / "data", root / "units", root / "train_units", root / "prior", root / "train.json",
+        root / "resynthesis", root / "figures",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def figures(experiment):
+    return Scorecard(experiment).measure()
+
+
+def test_every_figure_that_the_report_explains_is_measured(figures, experiment):
+    explained = {measure.key for measures in GROUPS.values() for measure in measures}
+    assert explained <= set(figures)
+    assert all(isinstance(value, (int, float)) and math.isfinite(value) for value in figures.values())
+    assert sorted(path.stem for path in experiment.figures.iterdir()) == sorted(LENGTHS)
+
+
+def test_the_codebook_is_scored_on_the_training_units(figures):
+    p = np.array([3, 1, 1, 1]) / 6
+    entropy = -(p * np.log2(p)).sum()
+    assert figures["codebook_size"] == CODES
+    assert figures["unit_rate_hz"] == RATE / HOP
+    assert figures["code_usage"] == 4 / CODES
+    assert figures["code_perplexity"] == pytest.approx(2**entropy)
+    assert figures["bitrate_nominal"] == RATE / HOP * 4
+    assert figures["bitrate_entropy"] == pytest.approx(RATE / HOP * entropy)
+
+
+def test_units_agree_however_they_are_computed_and_all_utterances_count(figures):
+    # Exactly 1: on a CPU in float32 the windows of the encoder are computed in one shape.
+    assert figures["batch_agreement"] == figures["chunk_agreement"] == 1
+    assert figures["heldout_utterances"] == 4
+    assert figures["heldout_seconds"] == pytest.approx(sum(LENGTHS.values()) / RATE, abs=1e-3)
+
+
+def test_agreement_of_groups_is_weighted_by_their_units(experiment, monkeypatch):
+    seen = []
+
+    def half_in_the_first_group(model, waveforms):
+        assert batch_agreement(model, waveforms) == 1
+        seen.append(len(waveforms))
+        return 0.5 if len(seen) == 1 else 1.0
+
+    monkeypatch.setattr(module, "GROUP", 1)
+    monkeypatch.setattr(module, "batch_agreement", half_in_the_first_group)
+    figures = Scorecard(experiment).measure_agreement()
+    units = [-(-n // HOP) for n in LENGTHS.values()]
+    assert seen == [1, 1, 1, 1]
+    assert figures["batch_agreement"] == pytest.approx(1 - 0.5 * units[0] / sum(units))
+
+
+def test_the_decoder_is_scored_on_heldout_audio(figures, experiment):
+    model = small_vqvae()
+    speakers = [SPEAKERS.index(id.split("-")[0]) for id in LENGTHS]
+    heldout = [(torch.from_numpy(sound(n, i)), speakers[i]) for i, n in enumerate(LENGTHS.values())]
+    for kind, key in (("true", ""), ("shuffled", "_shuffled_units"), ("zero", "_zero_units")):
+        expected = bits_per_sample(model, heldout, "cpu", kind, seed=0)
+        assert figures[f"bits_per_sample{key}"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_prior_and_its_yardstick_are_scored_on_heldout_units(figures, experiment):
+    units, _ = read_units(experiment.units)
+    speakers = [SPEAKERS.index(id.split("-")[0]) for id in units]
+    scores = prior_bits_per_unit(small_prior(), [torch.from_numpy(u) for u in units.values()], speakers)
+    assert figures["prior_bits_per_unit"] == pytest.approx(scores["bits_per_unit"])
+    assert figures["prior_end_bits_per_utterance"] == pytest.approx(scores["end_bits_per_utterance"])
+    p = (np.array([3, 1, 1, 1] + [0] * 12) + 0.5) / (6 + CODES / 2)
+    joined = np.concatenate(list(units.values()))
+    assert figures["unigram_bits_per_unit"] == pytest.approx(float(-np.log2(p[joined]).mean()))
+
+
+def test_speeds_are_those_that_the_others_wrote(figures):
+    assert (figures["train_seconds"], figures["train_samples_per_second"]) == (60.5, 1234.5)
+    assert figures["generation_rtf"] == 0.5
+
+
+def test_what_there_is_not_is_not_measured(experiment):
+    bare = dataclasses.replace(experiment, prior=None, training=None, resynthesis=None)
+    figures = Scorecard(bare).measure()
+    for key in ("prior_bits_per_unit", "train_seconds", "train_samples_per_second", "generation_rtf"):
+        assert figures[key] is None
+    assert "log_mel_distance_db" not in figures
+
+
+def test_likelihoods_are_bounded_by_seconds_of_audio(experiment):
+    card = Scorecard(experiment, max_seconds=60 * HOP / RATE)
+    assert [u.id for u in card.scored] == ["anna-1", "boris-1"]
+    assert card.measure_agreement()["heldout_utterances"] == 4
+
+
+def test_utterances_without_units_are_left_out_of_likelihoods_and_the_log_says_so(experiment, tmp_path, caplog):
+    units, spec = read_units(experiment.units)
+    write_units(tmp_path, list(units.items())[1:], spec)
+    card = Scorecard(dataclasses.replace(experiment, units=tmp_path))
+    assert [u.id for u in card.scored] == ["anna-2", "boris-1", "boris-2"]
+    assert "1 of 4 utterances have no units" in caplog.text
+    write_units(tmp_path, [("other-1", units["anna-1"])], spec)
+    with pytest.raises(UnitsError, match="no units of the utterances in"):
+        Scorecard(dataclasses.replace(experiment, units=tmp_path))
+
+
+def test_parts_of_another_experiment_are_refused(experiment, tmp_path):
+    save_model(tmp_path / "model", small_vqvae(seed=1), SPEAKERS, {})
+    with pytest.raises(UnitsError, match=f"{experiment.units} belong to another model"):
+        Scorecard(dataclasses.replace(experiment, model=tmp_path / "model"))
+    other = dataclasses.asdict(UnitSpec.of_model(small_vqvae(seed=1)))
+    save_model(tmp_path / "prior", small_prior(), SPEAKERS, {"units": other})
+    with pytest.raises(UnitsError, match=f"the units that the prior {tmp_path / 'prior'} learned belong to another"):
+        Scorecard(dataclasses.replace(experiment, prior=tmp_path / "prior")).measure_prior()
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "cannot be read"), ("[1]", "holds a list")])
+def test_a_broken_record_is_named(experiment, tmp_path, text, message):
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(VQAudioError, match=f"{tmp_path / 'train.json'}.*{message}"):
+        Scorecard(dataclasses.replace(experiment, training=tmp_path / "train.json")).measure_speed()
+
+
+def test_a_broken_recording_is_named(experiment, tmp_path):
+    data = DataDir.load(experiment.data_dir)
+    DataDir(data.utterances).write(tmp_path / "data")
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    lines = (tmp_path / "data/wav.scp").read_text().splitlines()
+    (tmp_path / "data/wav.scp").write_text("\n".join([f"anna-1 {broken}", *lines[1:]]) + "\n")
+    with pytest.raises(AudioError, match=str(broken)):
+        Scorecard(dataclasses.replace(experiment, data_dir=tmp_path / "data")).measure_agreement()
+
+
+def utterances(*seconds: float) -> list[Utterance]:
+    return [Utterance(str(i), "s", "none.wav", duration=s) for i, s in enumerate(seconds)]
+
+
+@pytest.mark.parametrize(
+    ("max_seconds", "chosen"), [(100, "012345"), (6, "012345"), (3, "024"), (1.5, "0"), (0.1, "0")]
+)
+def test_choosing_evenly(max_seconds, chosen):
+    assert "".join(u.id for u in choose_evenly(utterances(*[1.0] * 6), max_seconds)) == chosen
