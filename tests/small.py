@@ -35,6 +35,9 @@ def small_vqvae(speakers: int = 2, seed: int = 0) -> VQVAE:
         noise = 0.2 * torch.randn(1, sum(model.context) + 200 * HOP)
         vectors = model.encoder(model.emphasise(noise))[0]
     model.quantizer.initialise(vectors.clone(), torch.Generator().manual_seed(seed))
+    with torch.no_grad():  # as in a trained one, units and speaker have their say in every sample
+        model.decoder.project.weight *= 8
+        model.decoder.stack.output.weight *= 64
     return model
 
 

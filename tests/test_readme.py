@@ -106,7 +106,6 @@ def test_its_figures_are_those_of_the_default_configuration():
         f"{model.sample_rate:,} samples a second into {model.unit_rate:g} units out of {model.quantizer.codebook_size}"
     )
     assert turned in " ".join(README.split())
-    assert f"the default {DEFAULT.training.max_minutes:g} minutes" in " ".join(README.split())
 
 
 def test_its_results_are_figures_of_the_report():

@@ -1,7 +1,7 @@
 """vqaudio learns discrete units of speech from raw waveforms, and speaks with them.
 
     import vqaudio
-    model = vqaudio.load("exp/asterisk/vqvae/model")
+    model = vqaudio.load("recipes/asterisk/exp/vqvae_8k/model")
     units = model.encode(waveform, sample_rate)
     audio = model.decode(units, speaker="allison")
 """

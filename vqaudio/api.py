@@ -2,11 +2,11 @@
 
 import vqaudio
 
-model = vqaudio.load("exp/asterisk/model")
+model = vqaudio.load("recipes/asterisk/exp/vqvae_8k/model")
 units = model.encode(waveform, sample_rate)               # LongTensor (N,)
 audio = model.decode(units, speaker=model.speakers[0])    # float32 (N · hop_length,) at model.sample_rate
 
-prior = vqaudio.load_prior("exp/asterisk/prior/model")
+prior = vqaudio.load_prior("recipes/asterisk/exp/vqvae_8k/prior/model")
 speech = model.sample(prior, n=4, seconds=5)              # four waveforms that nobody said
 """
 

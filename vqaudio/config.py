@@ -129,7 +129,8 @@ class DecoderConfig:
         _require(self.classes >= 2, "classes", self.classes, "at least 2")
         _positive(self, "mixtures", "emphasis_gain", "condition_channels", "speaker_channels")
         _require(0 <= self.pre_emphasis < 1, "pre_emphasis", self.pre_emphasis, "in [0, 1)")
-        _require(self.condition_kernel % 2 == 1, "condition_kernel", self.condition_kernel, "an odd number")
+        odd = self.condition_kernel > 0 and self.condition_kernel % 2 == 1
+        _require(odd, "condition_kernel", self.condition_kernel, "an odd number above 0")
         _require(self.condition_blocks >= 0, "condition_blocks", self.condition_blocks, "0 or more")
         _require(0 <= self.time_jitter < 1, "time_jitter", self.time_jitter, "in [0, 1)")
 
@@ -202,7 +203,7 @@ class OptimizationConfig:
     eval_interval: int = 1000
     """Steps between evaluations on the dev set."""
     audio_interval: int = 4000
-    """Steps between reconstructions for TensorBoard; 0 for none but the last."""
+    """Steps between reconstructions for TensorBoard, at those of them that are evaluated; 0 for the last alone."""
     checkpoint_interval: int = 500
     """Steps between checkpoints."""
     keep_checkpoints: int = 2
@@ -230,6 +231,9 @@ class VQVAETrainingConfig:
     training: OptimizationConfig = field(default_factory=lambda: OptimizationConfig(max_minutes=17))
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+
 
 @dataclass(frozen=True)
 class PriorTrainingConfig:
@@ -240,6 +244,9 @@ class PriorTrainingConfig:
         default_factory=lambda: OptimizationConfig(max_minutes=3, batch_size=16, crop_units=256, eval_interval=200)
     )
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
 
 
 def load_config(path: str | Path, cls: type[T], overrides: Sequence[str] = ()) -> T:

@@ -45,29 +45,17 @@ wanted() {
 }
 
 install() {
-    local what=. wanted_now torch_from=()
+    local what=. wanted_now
     wanted_now=$(wanted)
     extras=$(sed -n 's/^extra //p' <<<"$wanted_now" | paste -s -d ,)
     if [ -n "$extras" ]; then what=".[$extras]"; fi
     rm -f "$(stamp)"
-    mapfile -t torch_from < <(torch_without_cuda)
     echo "environment: installing vqaudio and what it needs for $python (a few minutes the first time)"
     (cd "$root" && "$python" -m pip install --disable-pip-version-check --progress-bar off -q \
-        -c constraints.txt "${torch_from[@]}" -e "$what") ||
+        -c constraints.txt -e "$what") ||
         die "the installation failed (the reason is above). It goes on where it stood when you run this again."
     echo "$wanted_now" >"$(stamp)"
     echo "environment: ready, $("$python" --version), $python"
-}
-
-# torch_without_cuda: prints options of pip that add torch's builds for the processor alone, where no NVIDIA GPU is
-# seen: they take 0.2 GB instead of several. Where that index cannot be reached, pip's own takes its place.
-torch_without_cuda() {
-    local index=https://download.pytorch.org/whl/cpu
-    if [ "$(uname -s)" != Linux ] || command -v nvidia-smi >/dev/null; then return; fi
-    if "$python" -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=5)' "$index/torch/" 2>/dev/null
-    then
-        printf '%s\n' --find-links "$index/torch/" --find-links "$index/torchaudio/"
-    fi
 }
 
 # make_environment: .venv, by whatever this machine offers. Debian and Ubuntu keep pip and ensurepip in packages of

@@ -145,7 +145,8 @@ def test_a_reader_that_goes_away_is_no_error(lines):
         sys.exit(cli.main(["info"]))
     """)
     pipes = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.PIPE)
-    talker = subprocess.Popen([sys.executable, "-c", code], **pipes)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    talker = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
     talker.stdout.close()
     talker.stdin.write(b"\n")
     talker.stdin.close()

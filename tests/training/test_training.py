@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.conftest import prior_config, vqvae_config
-from vqaudio.errors import DataDirError, TrainingError, UnitsError
+from vqaudio.errors import ConfigError, DataDirError, TrainingError, UnitsError
 from vqaudio.models.folder import load_prior, load_vqvae
 from vqaudio.training import loop
 from vqaudio.training.checkpoint import checkpoint_paths, load_newest
@@ -219,3 +219,13 @@ def test_a_prior_needs_every_utterances_speaker(trained, units, tmp_path):
     folders, _ = units
     with pytest.raises(TrainingError, match=r"have no speaker in utt2spk, such as 's0-train0'"):
         train_prior(prior_config(), trained / "model", folders / "train", folders / "dev", {}, tmp_path)
+
+
+def test_a_training_too_short_for_a_codebook_is_refused(corpus, tmp_path):
+    with pytest.raises(ConfigError, match=r"start_step: got 4, expected less than training\.max_steps \(3\)"):
+        train(corpus, tmp_path / "steps", max_steps=3)
+    config = dataclasses.replace(vqvae_config(max_steps=None, max_minutes=0.005))
+    quantizer = dataclasses.replace(config.model.quantizer, start_step=10**6)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, quantizer=quantizer))
+    with pytest.raises(TrainingError, match="before step 1000000, at which the codebook begins"):
+        train_vqvae(config, corpus / "train", corpus / "dev", tmp_path / "minutes")

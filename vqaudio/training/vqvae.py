@@ -16,6 +16,7 @@ from vqaudio.audio.spectrogram import LogMel
 from vqaudio.config import VQVAETrainingConfig
 from vqaudio.corpus.crops import CropBatch, CropDataset, prefetch
 from vqaudio.corpus.datadir import DataDir, Utterance
+from vqaudio.errors import ConfigError, TrainingError
 from vqaudio.evaluation.heldout import read_heldout
 from vqaudio.evaluation.likelihood import bits_per_sample
 from vqaudio.generation.decode import generate_waveforms
@@ -57,6 +58,10 @@ class VQVAETask:
     items = "samples"
 
     def __init__(self, config: VQVAETrainingConfig, train: DataDir, dev: DataDir) -> None:
+        start, steps = config.model.quantizer.start_step, config.training.max_steps
+        if steps is not None and start >= steps:
+            expected = f"less than training.max_steps ({steps})"
+            raise ConfigError(f"model.quantizer.start_step: got {start}, expected {expected}")
         self.config, self.speakers = config, train.speakers
         self.model = VQVAE(config.model, len(self.speakers))
         self.modules = nn.ModuleDict({"model": self.model})
@@ -148,7 +153,12 @@ class VQVAETask:
         return scalars
 
     def publish(self, folder: Path) -> None:
-        """Write the model folder."""
+        """Write the model folder; raises TrainingError where the training ended before there was a codebook."""
+        if not self.model.quantizer.initialised:
+            raise TrainingError(
+                f"the training ended before step {self.config.model.quantizer.start_step}, at which the codebook "
+                "begins (model.quantizer.start_step): train longer, or let it begin earlier"
+            )
         save_model(folder, self.model, self.speakers, about={})
 
     def _initialise_codebook(self, step: int) -> None:
@@ -190,21 +200,14 @@ def choose_dev(utterances: list[Utterance], speakers: list[str]) -> list[Utteran
     """Return utterances of known speakers, about DEV_SECONDS of them, evenly over the sorted list."""
     known = [u for u in utterances if u.speaker in speakers]
     if not known:
-        raise_no_dev(utterances, speakers)
+        found = sorted({u.speaker for u in utterances})[:5]
+        raise TrainingError(
+            f"none of the {len(utterances)} dev utterances is of a training speaker: dev has {', '.join(found)}, "
+            f"training has {', '.join(speakers[:5])}. Split by utterance: `vqaudio data split --by utterance`"
+        )
     total = sum(u.duration or 3.0 for u in known)
     count = max(1, min(len(known), round(len(known) * DEV_SECONDS / max(total, 1e-9))))
     return [known[i * len(known) // count] for i in range(count)]
-
-
-def raise_no_dev(utterances: list[Utterance], speakers: list[str]) -> None:
-    """Raise for a dev set without a known speaker."""
-    from vqaudio.errors import TrainingError
-
-    found = sorted({u.speaker for u in utterances})[:5]
-    raise TrainingError(
-        f"none of the {len(utterances)} dev utterances is of a training speaker: dev has {', '.join(found)}, "
-        f"training has {', '.join(speakers[:5])}. Split by utterance: `vqaudio data split --by utterance`"
-    )
 
 
 def train_vqvae(
