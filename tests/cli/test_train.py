@@ -49,10 +49,10 @@ def test_a_model_is_trained_with_overrides_and_a_second_run_finds_it_done(corpus
 
 
 def test_a_run_in_the_folder_is_refused_where_resuming_is_not_wanted(corpus, tmp_path, run, fail):
-    words = command("train", SMALL_VQVAE, corpus, tmp_path / "exp", "--set", "training.max_steps=2")
+    words = command("train", SMALL_VQVAE, corpus, tmp_path / "exp", "--set", "training.max_steps=6")
     run(*words)
     assert "holds a run already" in fail(*words, "--resume", "never")
-    assert "max_steps was 2, now 3" in fail(*words[:-1], "training.max_steps=3")
+    assert "max_steps was 6, now 7" in fail(*words[:-1], "training.max_steps=7")
 
 
 def test_a_wrong_key_is_told_the_nearest(corpus, tmp_path, fail):
