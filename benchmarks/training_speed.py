@@ -22,18 +22,16 @@ from torch import Tensor
 from vqaudio.config import StackConfig
 from vqaudio.models.distributions import MuLawSoftmax
 from vqaudio.models.wavenet import CausalStack
-from vqaudio.training.gradient import BatchGradient, Loss
 from vqaudio.training.loop import describe_machine
-from vqaudio.training.precision import keep_freed_memory
+from vqaudio.training.precision import autocast, keep_freed_memory
 
-BATCH, SAMPLES, UNITS = 2, 4096, 64
+BATCH, SAMPLES, UNITS, LAYERS = 2, 4096, 64, 10
 ROWS = {
     "plain, float32": (),
     "plain, bfloat16": ("bfloat16",),
     "own gradient, float32": ("own",),
     "own gradient, bfloat16": ("own", "bfloat16"),
     "the same, freed memory kept": ("own", "bfloat16", "keep"),
-    "the same, a crop to each core": ("own", "bfloat16", "keep", "parts"),
 }
 
 
@@ -57,41 +55,24 @@ class PlainStack(CausalStack):
         return self.output(F.relu(self.hidden(h)))
 
 
-class StackTask:
-    """The stack's likelihood, as a task that `BatchGradient` can divide."""
-
-    draws_randomly = False
-
-    def __init__(self, stack: CausalStack, distribution: MuLawSoftmax, may_divide: bool) -> None:
-        self.stack, self.distribution, self.draws_randomly = stack, distribution, not may_divide
-
-    def split(self, batch: tuple[Tensor, Tensor], parts: int) -> list[tuple[Tensor, ...]]:
-        """Divide waveforms and conditions."""
-        return list(zip(*(tensor.chunk(parts) for tensor in batch)))
-
-    def loss(self, batch: tuple[Tensor, Tensor], step: int) -> Loss:
-        """Return the mean likelihood."""
-        waveform, condition = batch
-        parameters = self.stack(self.distribution.to_input(waveform), condition)
-        return Loss(self.distribution.nll(parameters, waveform).mean(), {})
-
-
 def measure(means: tuple[str, ...], steps: int) -> float:
     """Return the seconds of the fastest step."""
     torch.manual_seed(0)
     if "keep" in means:
         keep_freed_memory()
     distribution = MuLawSoftmax()
-    stack = (CausalStack if "own" in means else PlainStack)(StackConfig(), 256, 256)
-    batch = 0.1 * torch.randn(BATCH, SAMPLES), torch.randn(BATCH, UNITS, stack.condition_size)
-    task = StackTask(stack, distribution, "parts" in means)
-    gradient = BatchGradient(task, list(stack.parameters()), torch.device("cpu"), BATCH)
+    stack = (CausalStack if "own" in means else PlainStack)(StackConfig(layers=LAYERS, stacks=1), 256, 256)
+    waveform = 0.1 * torch.randn(BATCH, SAMPLES)
+    condition = torch.randn(BATCH, UNITS, stack.condition_size, requires_grad=True)
+    dtype = torch.bfloat16 if "bfloat16" in means else torch.float32
     seconds = []
-    for step in range(2 + steps):
+    for _ in range(2 + steps):
         start = time.perf_counter()
-        gradient.compute(batch, step, torch.bfloat16 if "bfloat16" in means else torch.float32)
+        with autocast(torch.device("cpu"), dtype):
+            loss = distribution.nll(stack(distribution.to_input(waveform), condition), waveform).mean()
+        stack.zero_grad()
+        loss.backward()
         seconds.append(time.perf_counter() - start)
-    gradient.close()
     return min(seconds[2:])
 
 

@@ -24,7 +24,6 @@ from vqaudio.errors import TrainingError
 from vqaudio.training.averaging import WeightAverage
 from vqaudio.training.checkpoint import load_newest, save_checkpoint
 from vqaudio.training.experiment import Experiment
-from vqaudio.training.gradient import BatchGradient, Differentiable
 from vqaudio.training.monitor import Monitor
 from vqaudio.training.precision import autocast, choose_precision, keep_freed_memory
 from vqaudio.training.schedule import Schedule
@@ -33,7 +32,7 @@ from vqaudio.training.signals import StopRequest
 logger = logging.getLogger(__name__)
 
 
-class Task(Differentiable, Protocol):
+class Task(Protocol):
     """What is learned. `model` is averaged and published; `modules` (with it) are trained and kept in checkpoints."""
 
     model: nn.Module
@@ -48,11 +47,11 @@ class Task(Differentiable, Protocol):
     def names(self, batch: Any) -> str:
         """Name the utterances of a batch, for messages."""
 
-    def before_step(self, step: int) -> None:
-        """Do what precedes step number `step` (0, 1, …): the codebook's initialisation."""
+    def loss(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a batch, and scalars for the log by their TensorBoard names."""
 
-    def after_step(self, step: int, kept: list[Any]) -> None:
-        """Do what follows the optimizer's step, with what the losses of the batch's parts have kept."""
+    def after_step(self, step: int) -> None:
+        """Do what follows the optimizer's step number `step` (0, 1, …): the codebook's own learning."""
 
     def window_scalars(self) -> dict[str, float]:
         """Return scalars over the window since the last call, and begin a new one."""
@@ -109,7 +108,6 @@ class Trainer:
             parameters, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
         )
         self.parameters = parameters
-        self.gradient = BatchGradient(task, parameters, device, config.batch_size)
         self.average = WeightAverage(task.model, config.weight_average)
         self.schedule = Schedule(config)
         self.progress = Progress()
@@ -140,7 +138,6 @@ class Trainer:
             self._finish()
             return True
         finally:
-            self.gradient.close()
             self.monitor.close()
 
     def _steps(self, stop: StopRequest) -> None:
@@ -176,15 +173,17 @@ class Trainer:
         rate = self.schedule.learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.task.before_step(step)
-        loss = self.gradient.compute(batch, step, self.precision)
+        with autocast(self.device, self.precision):
+            loss, scalars = self.task.loss(batch, step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
-        if not (math.isfinite(loss.value.item()) and math.isfinite(norm.item())):
-            self._stop_at_nonfinite(batch, loss.value, norm)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            self._stop_at_nonfinite(batch, loss, norm)
         self.optimizer.step()
-        self.task.after_step(step, loss.kept)
+        self.task.after_step(step)
         self.average.update(step)
-        return {**loss.scalars, "loss/total": loss.value, "train/gradient_norm": norm, "train/learning_rate": rate}
+        return {**scalars, "loss/total": loss.detach(), "train/gradient_norm": norm, "train/learning_rate": rate}
 
     def _stop_at_nonfinite(self, batch: Any, loss: Tensor, norm: Tensor) -> None:
         good = f"the last good checkpoint is {self.last_checkpoint}" if self.last_checkpoint else "no checkpoint yet"
@@ -243,8 +242,9 @@ class Trainer:
         batch = next(self.task.batches(0))
         state = self._state() if self.config.precision == "auto" else None
 
-        def step(precision: torch.dtype) -> None:
-            self.gradient.compute(batch, 0, precision)
+        def step() -> None:
+            loss, _ = self.task.loss(batch, 0)
+            loss.backward()
 
         self.precision = choose_precision(self.config.precision, step, self.device)
         if state is not None:  # measuring has drawn random numbers and filled windows: undo it

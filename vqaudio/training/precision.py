@@ -18,10 +18,10 @@ REPEATS = 3
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
-def choose_precision(wanted: str, step: Callable[[torch.dtype], None], device: torch.device) -> torch.dtype:
+def choose_precision(wanted: str, step: Callable[[], None], device: torch.device) -> torch.dtype:
     """Return the dtype for autocast: as wanted ('float32', 'bfloat16'), or ('auto') the faster one for `step`.
 
-    `step` computes the gradients of a real batch in a given dtype, and changes nothing else.
+    `step` computes a loss and its gradients on a real batch, and changes nothing else.
     """
     if wanted != "auto":
         logger.info("precision: %s, as configured", wanted)
@@ -62,10 +62,11 @@ def keep_freed_memory() -> None:
     libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _time_step(step: Callable[[torch.dtype], None], device: torch.device, dtype: torch.dtype) -> float:
+def _time_step(step: Callable[[], None], device: torch.device, dtype: torch.dtype) -> float:
     """Return the seconds that a step takes."""
     start = time.perf_counter()
-    step(dtype)
+    with autocast(device, dtype):
+        step()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from vqaudio.config import PriorTrainingConfig
 from vqaudio.errors import TrainingError
@@ -22,7 +22,6 @@ from vqaudio.models.folder import load_vqvae, save_model, speaker_index
 from vqaudio.models.prior import UnitPrior
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.training.experiment import Experiment
-from vqaudio.training.gradient import Loss
 from vqaudio.training.loop import Trainer
 from vqaudio.training.monitor import Monitor
 from vqaudio.training.unit_rows import RowBatch, UnitRows
@@ -69,27 +68,15 @@ class PriorTask:
         """Name the speakers of a batch: its rows join many utterances."""
         return "rows of " + ", ".join(sorted({self.speakers[s] for s in batch.speakers.tolist()}))
 
-    @property
-    def draws_randomly(self) -> bool:
-        """Whether dropout makes the loss random."""
-        return bool(self.config.model.stack.dropout)
-
-    def split(self, batch: RowBatch, parts: int) -> list[RowBatch]:
-        """Divide a batch into equal parts."""
-        return [RowBatch(*part) for part in zip(batch.symbols.chunk(parts), batch.speakers.chunk(parts))]
-
-    def before_step(self, step: int) -> None:
-        """Nothing precedes a step."""
-
-    def loss(self, batch: RowBatch, step: int) -> Loss:
+    def loss(self, batch: RowBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the cross-entropy of the next symbol, a mean in nats."""
         device = next(self.model.parameters()).device
         symbols = batch.symbols.to(device)
         logits = self.model(symbols[:, :-1], batch.speakers.to(device)).float()
         loss = F.cross_entropy(logits.flatten(0, 1), symbols[:, 1:].flatten())
-        return Loss(loss, {"loss/bits_per_unit": loss.detach() / math.log(2)})
+        return loss, {"loss/bits_per_unit": loss.detach() / math.log(2)}
 
-    def after_step(self, step: int, kept: list[None]) -> None:
+    def after_step(self, step: int) -> None:
         """Nothing follows a step."""
 
     def window_scalars(self) -> dict[str, float]:

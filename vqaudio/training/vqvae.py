@@ -23,7 +23,6 @@ from vqaudio.generation.decode import generate_waveforms
 from vqaudio.models.folder import save_model
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.training.experiment import Experiment
-from vqaudio.training.gradient import Loss
 from vqaudio.training.loop import Trainer
 from vqaudio.training.monitor import CodeUsage, Monitor
 
@@ -78,6 +77,7 @@ class VQVAETask:
         )  # fmt: skip
         self.dev = choose_dev(dev.utterances, self.speakers)
         self.window = CodeUsage(config.model.quantizer.codebook_size)
+        self._step: tuple[Tensor, Tensor] | None = None
         logger.info(
             "%d training utterances of %d speakers, %d steps per epoch; %d dev utterances",
             len(train.utterances), len(self.speakers), self.crops.steps_per_epoch, len(dev.utterances),
@@ -91,29 +91,15 @@ class VQVAETask:
         """Name the utterances of a batch."""
         return ", ".join(batch.utterances)
 
-    @property
-    def draws_randomly(self) -> bool:
-        """Whether jitter or dropout make the loss random."""
-        decoder = self.config.model.decoder
-        return bool(decoder.time_jitter or decoder.stack.dropout)
-
-    def split(self, batch: CropBatch, parts: int) -> list[CropBatch]:
-        """Divide a batch into equal parts."""
-        size = len(batch.utterances) // parts
-        bounds = [slice(i * size, (i + 1) * size) for i in range(parts)]
-        return [CropBatch(batch.waveform[b], batch.lengths[b], batch.speakers[b], batch.utterances[b]) for b in bounds]
-
-    def before_step(self, step: int) -> None:
-        """Initialise the codebook when its time has come."""
-        if step >= self.config.model.quantizer.start_step and not self.model.quantizer.initialised:
-            self._initialise_codebook(step)
-
-    def loss(self, batch: CropBatch, step: int) -> Loss:
+    def loss(self, batch: CropBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return eq. 3, the likelihood as a mean per sample, plus the auxiliary loss where there is one."""
         device = next(self.model.parameters()).device
         waveform = batch.waveform.to(device)
         quantize = step >= self.config.model.quantizer.start_step
+        if quantize and not self.model.quantizer.initialised:
+            self._initialise_codebook(step)
         out = self.model(waveform, batch.speakers.to(device), quantize)
+        self._step = (out.z_e, out.units) if quantize else None
         # What lies beyond an utterance's end is not learned.
         valid = torch.arange(self.crop_length, device=device) < batch.lengths.to(device)[:, None]
         nll = (out.nll * valid).sum() / valid.sum()
@@ -125,13 +111,13 @@ class VQVAETask:
             mel = self.modules["mel"](out.features, heard)
             loss = loss + self.config.training.mel_loss * mel
             scalars["loss/mel"] = mel.detach()
-        return Loss(loss, scalars, (out.z_e, out.units))
+        return loss, scalars
 
-    def after_step(self, step: int, kept: list[tuple[Tensor, Tensor]]) -> None:
+    def after_step(self, step: int) -> None:
         """Let the codebook learn from the step's encoder outputs."""
-        if step < self.config.model.quantizer.start_step:
+        if self._step is None:
             return
-        z_e, units = (torch.cat(parts) for parts in zip(*kept))
+        z_e, units = self._step
         revived = self.model.quantizer.update(z_e, units, self._generator(step))
         self.window.add(units, len(revived))
         if self.config.model.quantizer.update == "gradient" and len(revived):
