@@ -311,6 +311,7 @@ def _languages(text: str) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare the corpus as the command line says; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m data_prep.asterisk", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

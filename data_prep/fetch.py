@@ -215,6 +215,7 @@ def _sha1(path: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Fetch and unpack Debian packages as the command line says."""
     parser = argparse.ArgumentParser(
         prog="python -m data_prep.fetch", description=debian_packages.__doc__.split("\n")[0]
     )

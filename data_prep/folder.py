@@ -203,6 +203,7 @@ def prepare(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare a folder of audio as the command line says; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m data_prep.folder", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

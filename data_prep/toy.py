@@ -95,6 +95,7 @@ def _record(id: str, speaker: Speaker, path: Path, generator: np.random.Generato
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Make the corpus as the command line says; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m data_prep.toy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
