@@ -187,13 +187,16 @@ class VQVAETask:
 
     def _show_audio(self, monitor: Monitor, heldout: list[tuple[Tensor, int]], step: int) -> None:
         rate, device = self.config.model.sample_rate, next(self.model.parameters()).device
-        shown = [(w[: int(SHOWN_SECONDS * rate)], s) for w, s in heldout[:SHOWN_UTTERANCES]]
+        count = min(SHOWN_UTTERANCES, len(heldout))
+        chosen = [i * len(heldout) // count for i in range(count)]  # the list is sorted by speaker: some of each
+        shown = [(heldout[i][0][: int(SHOWN_SECONDS * rate)], heldout[i][1]) for i in chosen]
         units = [self.model.encode(waveform.to(device)) for waveform, _ in shown]
         with torch.autocast(device.type, enabled=False):
             made = generate_waveforms(self.model, units, [speaker for _, speaker in shown], seed=self.config.seed)
-        for utterance, (natural, _), audio in zip(self.dev, shown, made):
-            monitor.audio(f"{utterance.id}/natural", natural, rate, step)
-            monitor.audio(f"{utterance.id}/reconstructed", audio[: len(natural)], rate, step)
+        for index, (natural, _), audio in zip(chosen, shown, made):
+            name = self.dev[index].id
+            monitor.audio(f"{name}/natural", natural, rate, step)
+            monitor.audio(f"{name}/reconstructed", audio[: len(natural)], rate, step)
 
 
 def choose_dev(utterances: list[Utterance], speakers: list[str]) -> list[Utterance]:
