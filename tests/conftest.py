@@ -1,0 +1,26 @@
+"""What every test starts from."""
+
+import logging
+import signal
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """Take back what a test changes in the package's logging: the command line sets it up for the whole process."""
+    logger = logging.getLogger("vqaudio")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Let the processes that tests start be interrupted: started in the background, a shell ignores SIGINT for all."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
