@@ -6,11 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# The environment's own programs are not on the path where its Python was called by its full name.
+SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 RECIPES = sorted(path.parent for path in (ROOT / "recipes").glob("*/run.sh"))
 SCRIPTS = sorted([*(ROOT / "recipes").glob("*/*.sh"), *(ROOT / "recipes").glob("*/local/*.sh"), ROOT / "tests/run.sh",
                   ROOT / ".ci/run"])  # fmt: skip
@@ -85,8 +88,8 @@ def test_what_cannot_be_done_is_refused_before_anything_is(arguments, message):
     assert result.returncode == 2 and message in result.stderr and result.stderr.startswith("run.sh: ")
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_scripts_pass_shellcheck(script):
-    result = subprocess.run(["shellcheck", "-x", str(script)], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run([SHELLCHECK, "-x", str(script)], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
