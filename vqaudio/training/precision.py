@@ -53,7 +53,7 @@ def keep_freed_memory() -> None:
     """Let glibc's allocator keep what is freed, for as long as the process lives.
 
     By default it hands large blocks back to the system at once and takes new ones at the next step, whose pages are
-    then zeroed again one by one: a quarter of the time of a training step on a CPU. Elsewhere this does nothing.
+    then zeroed again one by one: 7% of a step's time in `benchmarks/training_speed.py`. Elsewhere this does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return
