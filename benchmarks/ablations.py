@@ -38,7 +38,7 @@ VARIANTS: dict[str, list[str]] = {
     "hop_32": ["model.encoder.strides=[4,4,2]", "training.crop_units=128"],
     "hop_128": ["model.encoder.strides=[4,4,4,2]", "training.crop_units=32"],
     "hop_160": ["model.encoder.strides=[5,4,4,2]", "training.crop_units=26"],
-    "layers_10": ["model.decoder.stack.layers=10", "model.decoder.stack.stacks=1"],
+    "layers_16": ["model.decoder.stack.layers=16", "model.decoder.stack.stacks=2"],
     "channels_96": ["model.decoder.stack.residual_channels=96", "model.decoder.stack.gate_channels=192"],
     "batch_4_of_half_the_steps": ["training.batch_size=4"],
     "learning_rate_3e-3": ["training.learning_rate=3e-3"],

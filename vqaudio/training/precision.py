@@ -53,7 +53,8 @@ def keep_freed_memory() -> None:
     """Let glibc's allocator keep what is freed, for as long as the process lives.
 
     By default it hands large blocks back to the system at once and takes new ones at the next step, whose pages are
-    then zeroed again one by one: 7% of a step's time in `benchmarks/training_speed.py`. Elsewhere this does nothing.
+    then zeroed again one by one. What that costs depends on the sizes: between nothing and a quarter of a step was seen
+    (`benchmarks/training_speed.py`). Elsewhere this does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return
