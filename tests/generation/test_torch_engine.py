@@ -9,8 +9,10 @@ from torch import Tensor
 from tests.generation.conftest import random_stack
 from vqaudio.config import StackConfig
 from vqaudio.generation.packed import pack
+from vqaudio.generation.state import SamplerState
 from vqaudio.generation.torch_engine import TorchEngine, one_thread
-from vqaudio.models.sampling import sample_categorical
+from vqaudio.models.distributions import Categorical
+from vqaudio.models.sampling import Draw
 from vqaudio.models.wavenet import CausalStack
 
 CONFIGS = {
@@ -26,26 +28,23 @@ def stack(request) -> CausalStack:
     return random_stack(CONFIGS[request.param], P, P)
 
 
-def draw(parameters: Tensor, uniforms: Tensor) -> Tensor:
-    return sample_categorical(parameters, uniforms[:, 0])
+draw = Draw(Categorical(P))
+
+
+def begin(stack: CausalStack, first: Tensor) -> tuple[TorchEngine, SamplerState]:
+    engine = TorchEngine(pack(stack))
+    return engine, SamplerState.begin(engine.packed, first, "cpu")
 
 
 def run(stack: CausalStack, condition: Tensor | None, uniforms: Tensor) -> Tensor:
-    engine = TorchEngine(pack(stack))
-    return engine.generate(engine.init_state(torch.zeros(len(uniforms))), condition, uniforms, draw)
+    engine, state = begin(stack, torch.zeros(len(uniforms)))
+    return engine.generate(state, condition, uniforms, draw)
 
 
 def forced(stack: CausalStack, inputs: Tensor, condition: Tensor | None) -> Tensor:
-    """Parameters (B, T, P) of the engine where `inputs` (B, T) are fed to it instead of its own draws."""
-    engine, seen = TorchEngine(pack(stack)), []
-    following = iter(torch.cat([inputs[:, 1:], inputs[:, :1]], dim=1).t())
-
-    def record(parameters: Tensor, uniforms: Tensor) -> Tensor:
-        seen.append(parameters.clone())
-        return next(following)
-
-    engine.generate(engine.init_state(inputs[:, 0]), condition, torch.zeros(*inputs.shape, 1), record)
-    return torch.stack(seen, dim=1)
+    """Parameters (B, T, P) of the engine after each of `inputs` (B, T)."""
+    engine, state = begin(stack, inputs[:, 0])
+    return engine.follow(state, condition, torch.cat([inputs[:, 1:], inputs[:, :1]], dim=1))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8, 13])
@@ -102,8 +101,7 @@ def test_parameters_do_not_depend_on_the_batch_to_the_last_bit(stack):
 @pytest.mark.parametrize("division", [[10, 30], [20, 20], [8, 8, 8, 8, 8]], ids=str)
 def test_draws_do_not_depend_on_the_division_into_calls(stack, division):
     condition, uniforms = torch.randn(3, 20, stack.condition_size), torch.rand(3, 40, 1)
-    engine = TorchEngine(pack(stack))
-    state, parts, done = engine.init_state(torch.zeros(3)), [], 0
+    (engine, state), parts, done = begin(stack, torch.zeros(3)), [], 0
     for steps in division:
         part = slice(done, done + steps)
         rows = slice(done // 2, (done + steps) // 2)
@@ -114,17 +112,15 @@ def test_draws_do_not_depend_on_the_division_into_calls(stack, division):
 
 def test_kept_rows_go_on_as_if_nothing_had_happened(stack):
     condition, uniforms = torch.randn(10, 4, stack.condition_size), torch.rand(10, 40, 1)
-    engine = TorchEngine(pack(stack))
-    state = engine.init_state(torch.zeros(10))
+    engine, state = begin(stack, torch.zeros(10))
     engine.generate(state, condition[:, :2], uniforms[:, :20], draw)
     rows = [7, 2, 9]
-    after = engine.generate(engine.keep(state, rows), condition[rows, 2:], uniforms[rows, 20:], draw)
+    after = engine.generate(state.keep(rows), condition[rows, 2:], uniforms[rows, 20:], draw)
     assert torch.equal(after, run(stack, condition, uniforms)[rows, 20:])
 
 
 def test_uneven_conditions_and_wrong_batches_are_refused(stack):
-    engine = TorchEngine(pack(stack))
-    state = engine.init_state(torch.zeros(2))
+    engine, state = begin(stack, torch.zeros(2))
     with pytest.raises(ValueError, match="3 rows cannot be held over 10 steps"):
         engine.generate(state, torch.zeros(2, 3, stack.condition_size), torch.rand(2, 10, 1), draw)
     with pytest.raises(ValueError, match="a condition of 5 sequences, expected 2"):

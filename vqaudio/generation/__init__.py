@@ -8,10 +8,12 @@ from vqaudio.generation.decode import generate_waveforms, stream_waveforms
 from vqaudio.generation.engine import Engine, choose_engine
 from vqaudio.generation.packed import PackedStack, pack
 from vqaudio.generation.prior import sample_units
+from vqaudio.generation.state import SamplerState
 
 __all__ = [
     "Engine",
     "PackedStack",
+    "SamplerState",
     "choose_engine",
     "generate_waveforms",
     "pack",

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -23,9 +22,9 @@ from vqaudio.config import DecoderConfig
 from vqaudio.errors import ModelError, UnitsError
 from vqaudio.generation.engine import Engine, batches, choose_engine
 from vqaudio.generation.packed import pack
-from vqaudio.generation.torch_engine import Draw
+from vqaudio.generation.state import SamplerState
 from vqaudio.generation.uniforms import next_uniforms, uniform_stream
-from vqaudio.models.sampling import check_sampling_options
+from vqaudio.models.sampling import Draw
 from vqaudio.models.vqvae import VQVAE
 
 log = logging.getLogger(__name__)
@@ -52,6 +51,7 @@ def stream_waveforms(
     top_k: int | None = None,
     top_p: float | None = None,
     engine: str = "auto",
+    precision: str = "float32",
     batch_size: int = 64,
     progress: bool = False,
 ) -> Iterator[tuple[int, Tensor]]:
@@ -64,12 +64,11 @@ def stream_waveforms(
 
     Raises UnitsError for units that are not the model's, ModelError for a speaker that it does not have.
     """
-    check_sampling_options(temperature, top_k, top_p)
+    draw = Draw(model.decoder.distribution, temperature, top_k, top_p)
     keys = [str(i) for i in range(len(units))] if keys is None else keys
     _check_requests(model, units, speakers, keys)
-    stack, distribution = model.decoder.stack, model.decoder.distribution
-    chosen = choose_engine(pack(stack), engine, stack.bias.device)
-    draw = partial(distribution.sample, temperature=temperature, top_k=top_k, top_p=top_p)
+    stack = model.decoder.stack
+    chosen = choose_engine(pack(stack), engine, stack.bias.device, precision)
     order = sorted(range(len(units)), key=lambda i: -len(units[i]))
     samples, rate = sum(map(len, units)) * model.hop_length, model.config.sample_rate
     started, elsewhere = time.perf_counter(), 0.0  # `elsewhere`: seconds spent by whoever takes the waveforms
@@ -102,11 +101,12 @@ def _generate_batch(
     yield from ((row, torch.empty(0)) for row, length in enumerate(lengths) if length == 0)
     block = max(1, BLOCK_SAMPLES // hop)
     rows = sum(length > 0 for length in lengths)
-    state = engine.init_state(distribution.to_input(torch.zeros(rows)))  # what precedes the first sample is silence
+    silence = distribution.to_input(torch.zeros(rows))  # what precedes the first sample
+    state = SamplerState.begin(engine.packed, silence, engine.device)
     parts, conditions = [], []
     for active, start, end in _stretches(lengths, block):
         if active < rows:
-            state, rows = engine.keep(state, range(active)), active
+            state, rows = state.keep(range(active)), active
         if start % block == 0:
             conditions = [_block_condition(model, r, start, start + block) for r in requests[:active]]
         condition = torch.stack([c[start % block :][: end - start] for c in conditions[:active]])

@@ -1,54 +1,106 @@
-"""The interface of generation engines, and their choice by name."""
+"""The interface of generation engines, and which of them serves."""
 
 from __future__ import annotations
 
+import importlib
+import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from vqaudio.errors import VQAudioError, did_you_mean
 from vqaudio.generation.packed import PackedStack
-from vqaudio.generation.torch_engine import Draw, TorchEngine
+from vqaudio.generation.state import SamplerState
+from vqaudio.models.sampling import Draw
 
 T = TypeVar("T")
 
-ENGINES = {TorchEngine.name: TorchEngine}
-"""Engines by name, in the order in which "auto" prefers them."""
+log = logging.getLogger(__name__)
+
+
+class EngineUnavailable(VQAudioError):
+    """This engine cannot run here; the message says what it lacks."""
 
 
 class Engine(Protocol):
-    """Advances B sequences of one stack in step; `state` is its own and opaque to the caller.
+    """Advances B sequences of one stack in step.
 
-    The contract: from the same uniforms every engine draws the same elements, whatever the batch size and however
-    the steps are divided into calls; its parameters are those of `CausalStack.forward` within 1e-5.
+    The contract: the parameters are those of `CausalStack.forward` within 1e-5 (in float32), whatever the batch size
+    and however the steps are divided into calls; so that from the same uniforms every float32 engine draws the same
+    elements, but where a uniform lies within that rounding of the border between two. Of one engine the draws do not
+    depend on batch size and division at all. A state is any engine's: what one began another can go on with.
+
+    A class is made as `Engine(packed, device, precision)` and raises EngineUnavailable where it cannot serve.
     """
 
     name: str
+    precisions: tuple[str, ...]
+    """What the engine can keep weights in: of "float32", "bfloat16", "int8"."""
+    precision: str
+    """What it keeps them in."""
     device: torch.device
+    packed: PackedStack
 
-    def init_state(self, first_inputs: Tensor) -> Any:
-        """Return the state before the first step of B sequences with these first inputs (B,)."""
+    def describe(self) -> str:
+        """Return what the log says of the engine, such as its instruction set."""
 
-    def keep(self, state: Any, rows: Sequence[int]) -> Any:
-        """Return a state of only the sequences `rows` of `state`, in this order."""
-
-    def generate(self, state: Any, condition: Tensor | None, uniforms: Tensor, draw: Draw) -> Tensor:
+    def generate(self, state: SamplerState, condition: Tensor | None, uniforms: Tensor, draw: Draw) -> Tensor:
         """Draw the next T elements of each sequence, advancing `state`; return them as inputs (B, T).
 
-        `condition`: (B, N, L·G), each of its rows held for T / N steps. `uniforms`: (B, T, U).
+        `condition`: (B, N, L·G), each of its rows held for T / N steps, T being a multiple of N; None for none.
+        `uniforms`: (B, T, U) in [0, 1).
+        """
+
+    def follow(self, state: SamplerState, condition: Tensor | None, inputs: Tensor) -> Tensor:
+        """Advance `state` by T steps after which come the elements `inputs` (B, T), whatever would be drawn.
+
+        Returns the distribution's parameters (B, T, P): those at t are of element t of `inputs`.
         """
 
 
-def choose_engine(packed: PackedStack, name: str = "auto", device: torch.device | str = "cpu") -> Engine:
-    """Return the engine called `name`, or the preferred one, with these weights on `device`."""
-    if name == "auto":
-        name = next(iter(ENGINES))
-    if name not in ENGINES:
-        known = ["auto", *ENGINES]
-        raise VQAudioError(f"engine: got {name!r}, expected one of {', '.join(known)}.{did_you_mean(name, known)}")
-    return ENGINES[name](packed, device)
+ENGINES = {
+    "triton": ("vqaudio.generation.triton_engine", "TritonEngine", "cuda"),
+    "cuda-graph": ("vqaudio.generation.graph_engine", "GraphEngine", "cuda"),
+    "compiled": ("vqaudio.generation.compiled_engine", "CompiledEngine", "cpu"),
+    "numba": ("vqaudio.generation.numba_engine", "NumbaEngine", "cpu"),
+    "torch": ("vqaudio.generation.torch_engine", "TorchEngine", None),
+}
+"""Module, class and kind of device (None: any) of each engine, in the order in which "auto" prefers them."""
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""What weights can be kept in, by which engine whatever."""
+
+
+def choose_engine(
+    packed: PackedStack, name: str = "auto", device: torch.device | str = "cpu", precision: str = "float32"
+) -> Engine:
+    """Return the engine called `name`, or the preferred one that serves, with these weights on `device`.
+
+    The log says which one it is, and why none of those before it. Raises VQAudioError for an unknown name, an
+    engine that cannot run here (with what it lacks), and a precision that none of them has.
+    """
+    _check_name("engine", name, ["auto", *ENGINES])
+    _check_name("precision", precision, PRECISIONS)
+    device = torch.device(device)
+    if name != "auto":
+        engine = _make(name, packed, device, precision)
+        _say(f"engine: {engine.describe()}, as asked for")
+        return engine
+    passed_over = []
+    for candidate, (_, _, kind) in ENGINES.items():
+        if kind not in (None, device.type):
+            continue
+        try:
+            engine = _make(candidate, packed, device, precision)
+        except EngineUnavailable as reason:
+            passed_over.append(str(reason))
+            continue
+        why = f"the fastest for {device.type}" + (f" that serves ({'; '.join(passed_over)})" if passed_over else "")
+        _say(f"engine: {engine.describe()}, {why}")
+        return engine
+    raise VQAudioError(f"precision: no engine keeps weights in {precision} on {device}: {'; '.join(passed_over)}")
 
 
 def batches(items: Sequence[T], batch_size: int) -> Iterator[Sequence[T]]:
@@ -57,3 +109,50 @@ def batches(items: Sequence[T], batch_size: int) -> Iterator[Sequence[T]]:
         raise VQAudioError(f"batch_size: got {batch_size!r}, expected at least 1")
     for first in range(0, len(items), batch_size):
         yield items[first : first + batch_size]
+
+
+def held_rows(condition: Tensor | None, batch: int, steps: int, size: int) -> tuple[Tensor, int]:
+    """Return condition (B, N, `size`), zeros where there is none, and for how many of T = `steps` each row is held.
+
+    Raises ValueError unless it is of `batch` sequences and its rows can be held evenly.
+    """
+    if condition is None:
+        condition = torch.zeros(1, 1, size).expand(batch, 1, size)
+    if condition.shape[0] != batch:
+        raise ValueError(f"a condition of {condition.shape[0]} sequences, expected {batch}")
+    if condition.shape[1] == 0 or steps % condition.shape[1]:
+        raise ValueError(f"a condition of {condition.shape[1]} rows cannot be held over {steps} steps evenly")
+    return condition, steps // condition.shape[1]
+
+
+def require_precision(engine: type[Engine], precision: str) -> None:
+    """Raise EngineUnavailable unless `engine` can keep its weights in `precision`."""
+    if precision not in engine.precisions:
+        raise EngineUnavailable(f"{engine.name} has no {precision}, but {' and '.join(engine.precisions)}")
+
+
+def _make(name: str, packed: PackedStack, device: torch.device, precision: str) -> Engine:
+    module, cls, kind = ENGINES[name]
+    if kind not in (None, device.type):
+        raise EngineUnavailable(f"engine {name} runs on {kind}, not on {device}")
+    try:
+        made = getattr(importlib.import_module(module), cls)
+    except ImportError as error:
+        raise EngineUnavailable(f"{name}: {error}") from error
+    require_precision(made, precision)
+    return made(packed, device, precision)
+
+
+def _check_name(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise VQAudioError(f"{what}: got {name!r}, expected one of {', '.join(known)}.{did_you_mean(name, known)}")
+
+
+_said: set[str] = set()
+
+
+def _say(line: str) -> None:
+    """Log a line once: a program makes many engines of one kind."""
+    if line not in _said:
+        _said.add(line)
+        log.info("%s", line)

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from vqaudio.errors import ModelError, VQAudioError
 from vqaudio.generation.engine import Engine, batches, choose_engine
 from vqaudio.generation.packed import pack
-from vqaudio.generation.torch_engine import Draw
+from vqaudio.generation.state import SamplerState
 from vqaudio.generation.uniforms import next_uniforms, uniform_stream
 from vqaudio.models.prior import UnitPrior
-from vqaudio.models.sampling import check_sampling_options, filter_logits, sample_categorical
+from vqaudio.models.sampling import Draw
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def sample_units(
     top_k: int | None = None,
     top_p: float | None = None,
     engine: str = "auto",
+    precision: str = "float32",
     batch_size: int = 64,
     progress: bool = False,
 ) -> list[Tensor]:
@@ -50,14 +51,10 @@ def sample_units(
 
     Raises ModelError for a speaker that the prior does not have.
     """
-    check_sampling_options(temperature, top_k, top_p)
+    draw = Draw(prior.distribution, temperature, top_k, top_p)
     keys = [str(i) for i in range(n)] if keys is None else keys
     speakers = _check_requests(prior, n, speakers, keys, max_units)
-    chosen = choose_engine(pack(prior.stack), engine, prior.stack.bias.device)
-
-    def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
-        return sample_categorical(filter_logits(logits, temperature, top_k, top_p), uniforms[:, 0])
-
+    chosen = choose_engine(pack(prior.stack), engine, prior.stack.bias.device, precision)
     requests = [(speaker, uniform_stream(seed, "units", key)) for speaker, key in zip(speakers, keys)]
     sequences: list[Tensor] = []
     started = time.perf_counter()
@@ -83,7 +80,7 @@ def _sample_batch(
     sequences = [torch.empty(0, dtype=torch.long)] * len(requests)
     active = list(range(len(requests)))
     condition = _conditions(prior, [speaker for speaker, _ in requests])
-    state = engine.init_state(torch.full((len(active),), prior.boundary))
+    state = SamplerState.begin(engine.packed, torch.full((len(active),), prior.boundary), engine.device)
     for start in range(0, max_units, BLOCK_UNITS):
         uniforms = next_uniforms([requests[i][1] for i in active], min(BLOCK_UNITS, max_units - start), 1)
         drawn = engine.generate(state, None if condition is None else condition[active], uniforms, draw).cpu()
@@ -94,7 +91,7 @@ def _sample_batch(
         if not rows:
             return sequences
         if len(rows) < len(active):
-            state, active = engine.keep(state, rows), [active[row] for row in rows]
+            state, active = state.keep(rows), [active[row] for row in rows]
     bar.update(len(active))
     return sequences
 

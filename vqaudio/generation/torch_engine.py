@@ -1,13 +1,8 @@
 """Generation with torch's own operations, on any device, a batch of sequences in step.
 
-What lies before the step is kept as each layer's last d inputs, in one ring of slots:
-
-    layer      0  1 1  2 2 2 2  3 …          a layer of dilation d owns d slots
-    slot       0  1 2  3 4 5 6  7 …          at time t it reads x(t-d) from its slot number t mod d,
-                                             and then writes x(t) over it
-
-so one gather and one batched product give all layers' past taps; then each layer is two matrix products and two
-elementwise operations, written in place. At 64 sequences the products take most of the time; below, the calls do.
+One gather from the state's ring and one batched product give all layers' past taps; then each layer is two matrix
+products and two elementwise operations, written in place. At 64 sequences the products take most of the time; below,
+the calls do. This is the reference for the other engines.
 """
 
 from __future__ import annotations
@@ -18,26 +13,20 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from vqaudio.generation.engine import held_rows, require_precision
 from vqaudio.generation.packed import PackedStack
+from vqaudio.generation.state import SamplerState
+from vqaudio.models.sampling import Draw
 
-Draw = Callable[[Tensor, Tensor], Tensor]
-"""Maps parameters (B, P) and uniforms (B, U) to the next inputs (B,)."""
 
+class Workspace:
+    """The memory that a step of so many rows works in."""
 
-class TorchState:
-    """Where a batch of B sequences stands: ring, position, next inputs; and the memory that a step works in."""
-
-    def __init__(self, ring: Tensor, position: int, inputs: Tensor, batch: int, layers: int, gate: int) -> None:
-        rows, residual = ring.shape[1:]
+    def __init__(self, rows: int, layers: int, residual: int, gate: int, device: torch.device) -> None:
         half = gate // 2
-        self.ring = ring  # (slots, rows, R)
-        self.position = position
-        self.inputs = inputs  # (rows,)
-        self.batch = batch
-        self.slots = ring.unbind(0)
-        self.past = ring.new_empty(layers, rows, residual)
-        self.activations = ring.new_empty(layers, rows, gate)
-        self.gates = ring.new_empty(rows, layers * half)
+        self.past = torch.empty(layers, rows, residual, device=device)
+        self.activations = torch.empty(layers, rows, gate, device=device)
+        self.gates = torch.empty(rows, layers * half, device=device)
         self.layer_views = [
             (h, h[:, :half], h[:, half:], self.gates[:, layer * half : (layer + 1) * half])
             for layer, h in enumerate(self.activations)
@@ -53,14 +42,16 @@ class TorchEngine:
     """
 
     name = "torch"
+    precisions = ("float32",)
 
-    def __init__(self, packed: PackedStack, device: torch.device | str = "cpu") -> None:
+    def __init__(self, packed: PackedStack, device: torch.device | str = "cpu", precision: str = "float32") -> None:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
-        self.device = torch.device(device)
+        require_precision(type(self), precision)
+        self.packed, self.device, self.precision = packed, torch.device(device), precision
         self.tokens = packed.tokens
-        self.layers, _, self.gate = packed.past.shape
+        self.layers, self.channels, self.gate = packed.past.shape
         self.row_multiple = row_multiple(self.gate)
         self.dilations = packed.dilations
         self.gain = torch.ones(self.gate, device=device)
@@ -75,62 +66,71 @@ class TorchEngine:
         dilations = torch.tensor(self.dilations)
         self.first_slots = dilations.cumsum(0) - dilations  # (L,)
 
-    @torch.inference_mode()
-    def init_state(self, first_inputs: Tensor) -> TorchState:
-        """Return the state before the first step of B sequences with these first inputs (B,)."""
-        batch = len(first_inputs)
-        rows = batch + -batch % self.row_multiple
-        dtype = torch.float32 if self.tokens is None else torch.long
-        inputs = torch.zeros(rows, dtype=dtype, device=self.device)
-        inputs[:batch] = first_inputs.to(self.device)
-        ring = torch.zeros(sum(self.dilations), rows, self.past.shape[1], device=self.device)
-        return TorchState(ring, 0, inputs, batch, self.layers, self.gate)
+    def describe(self) -> str:
+        """Return the engine's name and the device."""
+        return f"{self.name} ({self.device}, {self.precision})"
 
     @torch.inference_mode()
-    def keep(self, state: TorchState, rows: Sequence[int]) -> TorchState:
-        """Return a state of only the sequences `rows` of `state`, in this order."""
-        # Rows that fill up repeat the first one: any finite content will do.
-        index = torch.tensor([*rows, *[rows[0]] * (-len(rows) % self.row_multiple)], device=self.device)
-        ring, inputs = state.ring.index_select(1, index), state.inputs[index]
-        return TorchState(ring, state.position, inputs, len(rows), self.layers, self.gate)
-
-    @torch.inference_mode()
-    def generate(self, state: TorchState, condition: Tensor | None, uniforms: Tensor, draw: Draw) -> Tensor:
-        """Draw the next T elements of each sequence, advancing `state`; return them as inputs (B, T).
-
-        `condition`: (B, N, L·G), each of its rows held for T / N steps; T must be a multiple of N. `uniforms`:
-        (B, T, U) in [0, 1), handed to `draw` step by step.
-        """
-        T = uniforms.shape[1]
-        held = self._held_conditions(state, condition)
-        if T % len(held):
-            raise ValueError(f"a condition of {len(held)} rows cannot be held over {T} steps evenly")
-        hold = T // len(held)
+    def generate(self, state: SamplerState, condition: Tensor | None, uniforms: Tensor, draw: Draw) -> Tensor:
+        """Draw the next T elements of each sequence: see `Engine.generate`."""
         uniforms = uniforms.transpose(0, 1).to(self.device).contiguous()  # (T, B, U)
+        drawn = torch.empty(uniforms.shape[:2], dtype=state.inputs.dtype, device=self.device)
+
+        def following(t: int, parameters: Tensor) -> Tensor:
+            drawn[t] = draw(parameters, uniforms[t])
+            return drawn[t]
+
+        self._advance(state, condition, len(drawn), following)
+        return drawn.t()
+
+    @torch.inference_mode()
+    def follow(self, state: SamplerState, condition: Tensor | None, inputs: Tensor) -> Tensor:
+        """Return the parameters at each of T given elements: see `Engine.follow`."""
+        elements = inputs.t().to(device=self.device, dtype=state.inputs.dtype)
+        seen = []
+
+        def following(t: int, parameters: Tensor) -> Tensor:
+            seen.append(parameters.clone())
+            return elements[t]
+
+        self._advance(state, condition, len(elements), following)
+        return torch.stack(seen, dim=1)
+
+    def _advance(
+        self, state: SamplerState, condition: Tensor | None, T: int, following: Callable[[int, Tensor], Tensor]
+    ) -> None:
+        """Make T steps; `following` maps step number and parameters (B, P) to the next inputs (B,)."""
+        condition, hold = held_rows(condition, state.batch, T, self.layers * self.gate)
+        held = condition.to(self.device).transpose(0, 1)  # (N, B, L·G)
+        state.fill_up(self.row_multiple)
+        work = Workspace(len(state.inputs), self.layers, self.channels, self.gate, self.device)
+        slot_rows = state.ring.unbind(0)
         slots, index = self._slots(state.position, T)
-        drawn = torch.empty(T, state.batch, dtype=state.inputs.dtype, device=self.device)
         with one_thread():
             for t in range(T):
                 if t % hold == 0:
                     row = self._expand_condition(state, held[t // hold])  # (L, rows, G)
-                parameters = self._step(state, row, slots[t], index[t])
-                drawn[t] = draw(parameters[: state.batch], uniforms[t])
-                state.inputs[: state.batch] = drawn[t]
+                places = [slot_rows[slot] for slot in slots[t]]
+                parameters = self._step(state, work, row, places, index[t])
+                state.inputs[: state.batch] = following(t, parameters[: state.batch])
         state.position += T
-        return drawn.t()
 
-    def _step(self, state: TorchState, condition: Tensor, slots: list[int], index: Tensor) -> Tensor:
-        """Return the parameters (rows, P) after the inputs of `state`, and put each layer's input into its slot."""
-        torch.index_select(state.ring, 0, index, out=state.past)
-        torch.baddbmm(condition, state.past, self.past, out=state.activations)
-        x = self._embed(state.inputs, out=state.slots[slots[0]])
-        for layer, (h, tanh, sigmoid, gate) in enumerate(state.layer_views):
+    def _step(
+        self, state: SamplerState, work: Workspace, condition: Tensor, places: Sequence[Tensor], index: Tensor
+    ) -> Tensor:
+        """Return the parameters (rows, P) after the inputs of `state`, and put each layer's input into its slot.
+
+        `places`: the slots of all layers, (rows, R) each; `index`: their numbers.
+        """
+        torch.index_select(state.ring, 0, index, out=work.past)
+        torch.baddbmm(condition, work.past, self.past, out=work.activations)
+        x = self._embed(state.inputs, out=places[0])
+        for layer, (h, tanh, sigmoid, gate) in enumerate(work.layer_views):
             h.addmm_(x, self.now[layer]).sigmoid_()
             torch.addcmul(sigmoid, tanh, sigmoid, value=-2, out=gate)
             if layer + 1 < self.layers:
-                after = state.slots[slots[layer + 1]]
-                x = torch.addmm(x, gate, self.residual[layer], out=after)
-        s = torch.addmm(self.skip_bias, state.gates, self.skip).relu_()
+                x = torch.addmm(x, gate, self.residual[layer], out=places[layer + 1])
+        s = torch.addmm(self.skip_bias, work.gates, self.skip).relu_()
         s = torch.addmm(self.hidden_bias, s, self.hidden).relu_()
         return torch.addmm(self.output_bias, s, self.output)
 
@@ -139,15 +139,7 @@ class TorchEngine:
             return torch.addcmul(self.input_bias, inputs[:, None], self.input_weight, out=out)
         return torch.index_select(self.input_weight, 0, inputs, out=out)
 
-    def _held_conditions(self, state: TorchState, condition: Tensor | None) -> Tensor:
-        """Return condition (B, N, L·G) as (N, B, L·G)."""
-        if condition is None:
-            return torch.zeros(1, 1, self.layers * self.gate, device=self.device)
-        if condition.shape[0] != state.batch:
-            raise ValueError(f"a condition of {condition.shape[0]} sequences, expected {state.batch}")
-        return condition.to(self.device).transpose(0, 1)
-
-    def _expand_condition(self, state: TorchState, condition: Tensor) -> Tensor:
+    def _expand_condition(self, state: SamplerState, condition: Tensor) -> Tensor:
         """Return condition (B, L·G) of one row, with the bias, for all rows and layer by layer: (L, rows, G)."""
         out = self.bias.repeat(1, state.inputs.shape[0], 1)
         by_layer = condition.view(len(condition), self.layers, self.gate).transpose(0, 1)

@@ -54,13 +54,31 @@ class OutputDistribution(Protocol):
         """Draw one sample per row of parameters (B, P) with uniforms (B, U) in [0, 1): inputs of the stack (B,)."""
 
 
-class MuLawSoftmax:
-    """A softmax over the levels of a mu-law companded waveform."""
+class Categorical:
+    """One of so many classes, by their logits."""
 
     uniforms_per_sample = 1
 
-    def __init__(self, classes: int = 256) -> None:
+    def __init__(self, classes: int) -> None:
         self.num_parameters = self.input_tokens = self.classes = classes
+
+    def sample(
+        self,
+        parameters: Tensor,
+        uniforms: Tensor,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> Tensor:
+        """Draw a class per row; see `filter_logits` for the options."""
+        return sample_categorical(filter_logits(parameters, temperature, top_k, top_p), uniforms[:, 0])
+
+
+class MuLawSoftmax(Categorical):
+    """A softmax over the levels of a mu-law companded waveform."""
+
+    def __init__(self, classes: int = 256) -> None:
+        super().__init__(classes)
 
     def to_input(self, waveform: Tensor) -> Tensor:
         """Return the nearest level's class of each sample, a LongTensor."""
@@ -76,17 +94,6 @@ class MuLawSoftmax:
         if not parameters.is_contiguous():  # the stack's output is time-major in memory: do not copy it
             return SoftmaxCrossEntropy.apply(parameters.transpose(0, 1), targets.transpose(0, 1)).transpose(0, 1)
         return SoftmaxCrossEntropy.apply(parameters, targets)
-
-    def sample(
-        self,
-        parameters: Tensor,
-        uniforms: Tensor,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-    ) -> Tensor:
-        """Draw a class per row; see `filter_logits` for the options."""
-        return sample_categorical(filter_logits(parameters, temperature, top_k, top_p), uniforms[:, 0])
 
 
 class SoftmaxCrossEntropy(torch.autograd.Function):

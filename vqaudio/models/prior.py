@@ -12,6 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vqaudio.config import PriorConfig
+from vqaudio.models.distributions import Categorical
 from vqaudio.models.wavenet import CausalStack
 
 
@@ -23,6 +24,7 @@ class UnitPrior(nn.Module):
         self.config = config
         self.num_speakers = speakers
         self.boundary = config.codebook_size
+        self.distribution = Categorical(config.codebook_size + 1)
         self.stack = CausalStack(config.stack, config.codebook_size + 1, config.codebook_size + 1)
         if config.speaker_conditional:
             self.speaker = nn.Embedding(speakers, config.speaker_channels)

@@ -7,6 +7,8 @@ that follows the same few lines gives the same samples from the same uniforms.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -61,3 +63,34 @@ def sample_categorical(logits: Tensor, uniforms: Tensor) -> Tensor:
     # Relative to the sum, which rounding can leave below the uniform: some class always exceeds it.
     thresholds = uniforms[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, thresholds, right=True)[:, 0]
+
+
+class Drawable(Protocol):
+    """What one element can be drawn from; see `OutputDistribution`."""
+
+    uniforms_per_sample: int
+
+    def sample(
+        self, parameters: Tensor, uniforms: Tensor, temperature: float, top_k: int | None, top_p: float | None
+    ) -> Tensor:
+        """Draw one element per row of parameters (B, P) with uniforms (B, U) in [0, 1)."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How the next element is drawn from its distribution's parameters.
+
+    A function of tensors; and, for engines that draw without torch, the options that it is made of.
+    """
+
+    distribution: Drawable
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        check_sampling_options(self.temperature, self.top_k, self.top_p)
+
+    def __call__(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
+        """Map parameters (B, P) and uniforms (B, U) to the next inputs of the stack (B,)."""
+        return self.distribution.sample(parameters, uniforms, self.temperature, self.top_k, self.top_p)
