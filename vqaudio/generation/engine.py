@@ -114,12 +114,14 @@ def batches(items: Sequence[T], batch_size: int) -> Iterator[Sequence[T]]:
 def held_rows(condition: Tensor | None, batch: int, steps: int, size: int) -> tuple[Tensor, int]:
     """Return condition (B, N, `size`), zeros where there is none, and for how many of T = `steps` each row is held.
 
-    Raises ValueError unless it is of `batch` sequences and its rows can be held evenly.
+    Raises ValueError unless it is of `batch` sequences and `size` channels, and its rows can be held evenly.
     """
     if condition is None:
         condition = torch.zeros(1, 1, size).expand(batch, 1, size)
     if condition.shape[0] != batch:
         raise ValueError(f"a condition of {condition.shape[0]} sequences, expected {batch}")
+    if condition.shape[2] != size:
+        raise ValueError(f"a condition of {condition.shape[2]} channels, expected {size}")
     if condition.shape[1] == 0 or steps % condition.shape[1]:
         raise ValueError(f"a condition of {condition.shape[1]} rows cannot be held over {steps} steps evenly")
     return condition, steps // condition.shape[1]
