@@ -9,10 +9,13 @@ import pytest
 import torch
 
 import vqaudio
+from tests.markdown import ROOT, code_blocks
 from tests.small import CODES, HOP, RATE, SPEAKERS, decoded_by_hand, small_prior, small_vqvae, sound
 from vqaudio.api import Model, Prior
 from vqaudio.audio.resample import resample
 from vqaudio.errors import ModelError, UnitsError, VQAudioError
+from vqaudio.generation.gate import PrecisionRecord
+from vqaudio.models.folder import weights_hash
 from vqaudio.models.folder import save_model
 from vqaudio.units.spec import UnitSpec
 
@@ -189,6 +192,105 @@ def test_mistakes(model, arguments, error, message):
 def test_bad_options_are_refused(model):
     with pytest.raises(VQAudioError, match="temperature: got 0"):
         model.decode([1], "anna", temperature=0)
+
+
+def test_engine_and_precision_reach_what_generates(model, prior):
+    torch_made = model.decode([1, 2, 3], "anna", engine="torch")
+    assert torch.equal(torch_made, model.decode([1, 2, 3], "anna"))
+    wrong = {"engine": "torch", "precision": "int8", "force_precision": True}
+    for call in (
+        lambda: model.decode([1], "anna", **wrong),
+        lambda: model.stream([1], "anna", **wrong),
+        lambda: model.convert(sound(100), RATE, "anna", **wrong),
+        lambda: model.sample(prior, seconds=0.1, seed=3, **wrong),
+    ):
+        with pytest.raises(VQAudioError, match="torch has no int8, but float32"):
+            call()
+
+
+def test_a_precision_needs_a_record_of_these_very_weights(tmp_path):
+    model = Model(small_vqvae(), SPEAKERS)
+    with pytest.raises(ModelError, match="int8: its cost has not been measured"):
+        model.decode([1], "anna", precision="int8")
+    passed = PrecisionRecord(weights_hash(model.network), 5.0, {"int8": 0.01}, 1, 1.0)
+    Model(model.network, SPEAKERS, passed).save_pretrained(tmp_path)
+    model = vqaudio.load(tmp_path)
+    model.require_precision("int8")
+    with pytest.raises(ModelError, match="bfloat16: its cost has not been measured"):
+        model.require_precision("bfloat16")
+    with torch.no_grad():
+        model.network.decoder.stack.output.bias += 1
+    with pytest.raises(ModelError, match="measured on other weights"):
+        model.require_precision("int8")
+    model.require_precision("int8", force=True)
+
+
+def test_every_way_to_generate_asks_whether_the_precision_may_be_used(prior):
+    model, asked = Model(small_vqvae(), SPEAKERS), []
+    model.require_precision = lambda precision, force: asked.append((precision, force))
+    model.decode([1], "anna", force_precision=True)
+    model.stream([1], "anna")
+    model.convert(sound(100), RATE, "anna")
+    model.sample(prior, seconds=0.1)
+    assert asked == [("float32", True)] + [("float32", False)] * 3
+
+
+# --------------------------------------------------------------------------------------------------- streams
+
+
+def joined(chunks) -> torch.Tensor:
+    return torch.cat(list(chunks))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
+def test_a_stream_is_the_decoded_waveform(model, kind):
+    units = [3, 3, 1, 0, 15, 2] * 10
+    options = {"seed": 4, "temperature": 0.8, "top_k": 9, "top_p": 0.9}
+    chunks = list(model.stream(kind(units), "boris", chunk_units=7, **options))
+    assert [len(chunk) for chunk in chunks] == [HOP, 2 * HOP, 4 * HOP, *[7 * HOP] * 7, 4 * HOP]
+    assert torch.equal(joined(chunks), model.decode(units, "boris", **options))
+
+
+@pytest.mark.parametrize("item", [int, np.int64, torch.tensor, lambda u: np.array([u]), lambda u: torch.tensor([u])])
+def test_units_that_become_known_one_by_one(model, item):
+    units = [5, 1, 2] * 9
+    assert torch.equal(joined(model.stream((item(u) for u in units), "anna")), model.decode(units, "anna"))
+
+
+def test_from_ear_to_mouth_piece_by_piece(model):
+    """Live conversion, as docs/concepts.md shows it: units go on as they become known."""
+    (block,) = code_blocks((ROOT / "docs/concepts.md").read_text(encoding="utf-8"), "python")
+    names: dict = {}
+    exec(compile(block, "concepts.md", "exec"), names)
+    wave = sound(1000)
+    live = joined(names["converted"](model, np.split(wave, range(70, 1000, 70)), "boris"))
+    assert torch.equal(live[:1000], model.convert(wave, RATE, "boris"))
+
+
+def test_a_stream_encoder_gives_the_units_of_the_whole(model):
+    wave, encoder = sound(3000), model.stream_encoder(step_units=2)
+    units = joined([*(encoder.push(piece) for piece in np.split(wave, range(90, 3000, 90))), encoder.finish()])
+    assert torch.equal(units, model.encode(wave, RATE))
+    assert encoder.latency_seconds * RATE == encoder.latency_samples == 2 * HOP + model.network.context[1]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), [
+    (([1, CODES], "anna"), UnitsError, f"unit {CODES}, expected 0 to {CODES - 1}"),
+    (([[1], [2]], "anna"), UnitsError, r"units of shape \(2, 1\)"),
+    ((7, "anna"), UnitsError, r"units of shape \(\)"),
+    (([1], "bors"), ModelError, "Did you mean 'boris'"),
+    (([1],), ModelError, "one of the 2 that the model knows"),
+])  # fmt: skip
+def test_mistakes_of_a_stream_are_found_at_once(model, arguments, error, message):
+    with pytest.raises(error, match=message):
+        model.stream(*arguments)
+
+
+def test_a_mistake_that_comes_later_is_found_when_it_comes(model):
+    stream = model.stream(iter([*[1] * 20, 0.5]), "anna", chunk_units=4)
+    next(stream)
+    with pytest.raises(UnitsError, match="got float32 values, expected integers"):
+        list(stream)
 
 
 # ------------------------------------------------------------------------------------------ convert and sample

@@ -48,6 +48,8 @@ def test_its_python_runs_as_it_stands(after_the_recipe):
     assert len(units) == -(-length // model.hop_length)  # N = ceil(T / hop_length), at the model's rate
     assert len(names["audio"]) == len(units) * model.hop_length
     assert len(names["other"]) == length
+    assert torch.equal(names["audio"][-len(names["chunk"]) :], names["chunk"])
+    assert names["live"] == model.encode(names["audio"], model.sample_rate).tolist()
     assert len(names["speech"]) == 4 and all(0 < len(speech) <= 3 * RATE for speech in names["speech"])
     assert probe("june.wav").sample_rate == RATE and probe("june.wav").frames == length
 

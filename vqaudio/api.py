@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,12 +25,16 @@ import torch
 from torch import Tensor
 
 from vqaudio.audio.resample import resample
+from vqaudio.audio.waveform import as_waveform
 from vqaudio.errors import ModelError, UnitsError, VQAudioError
 from vqaudio.generation.decode import generate_waveforms
+from vqaudio.generation.gate import LIMITS, PrecisionRecord, require_gate
 from vqaudio.generation.prior import sample_units
+from vqaudio.generation.stream import stream_waveform
 from vqaudio.models import folder as model_folder
 from vqaudio.models.folder import speaker_index
 from vqaudio.models.prior import UnitPrior
+from vqaudio.models.stream_encoder import StreamEncoder
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.units.spec import UnitSpec, check_compatible
 
@@ -40,9 +44,6 @@ Waveform: TypeAlias = np.ndarray | Tensor
 """Mono samples (T,), floats in [-1, 1]."""
 Units: TypeAlias = Tensor | np.ndarray | Sequence[int]
 """One unit sequence (N,), integers in [0, codebook_size)."""
-
-LARGEST_SAMPLE = 8.0
-"""Beyond it, samples are not in [-1, 1] with some overshoot but on another scale, such as that of 16-bit integers."""
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
@@ -78,17 +79,21 @@ class Model:
     `network` is the module itself. Everything that is returned lies on the CPU.
     """
 
-    def __init__(self, network: VQVAE, speakers: Sequence[str]) -> None:
-        self.network, self.speakers = network, list(speakers)
+    def __init__(
+        self, network: VQVAE, speakers: Sequence[str], precision_record: PrecisionRecord | None = None
+    ) -> None:
+        self.network, self.speakers, self.precision_record = network, list(speakers), precision_record
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Model:
         """Load the VQ-VAE in a model folder. Raises ModelError saying what is wrong with it."""
-        return cls(*model_folder.load_vqvae(folder, device))
+        return cls(*model_folder.load_vqvae(folder, device), PrecisionRecord.read(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a model folder, which `from_pretrained` and every verb of the command can load."""
         model_folder.save_model(folder, self.network, self.speakers, about={})
+        if self.precision_record is not None:
+            self.precision_record.write(folder)
 
     @property
     def sample_rate(self) -> int:
@@ -144,6 +149,9 @@ class Model:
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int = 0,
+        engine: str = "auto",
+        precision: str = "float32",
+        force_precision: bool = False,
     ) -> Tensor | list[Tensor]:
         """Return the waveform that units (N,) stand for, float32 (N·hop_length,); for a list of them, a list.
 
@@ -155,9 +163,13 @@ class Model:
             length: samples at the model's rate to trim the waveform to; for a list, one each.
             temperature, top_k, top_p: of each sample's distribution; below 1 is tamer.
             seed: the same seed gives the same waveform, whatever other sequences are in the list.
+            engine, precision: what generates, and what it keeps weights in: see `generation.choose_engine`. All
+                engines draw the same samples in float32; another precision is another waveform.
+            force_precision: use a precision that the model has not passed the gate for: see `require_precision`.
 
         Raises UnitsError for units outside the codebook, ModelError for a speaker whom the model does not know.
         """
+        self.require_precision(precision, force_precision)
         one = _is_one_sequence(units)
         sequences = [_as_units(sequence) for sequence in ([units] if one else units)]
         waveforms = generate_waveforms(
@@ -169,10 +181,73 @@ class Model:
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
+            engine=engine,
+            precision=precision,
         )
         lengths = [length] if one or length is None else length
         trimmed = [_trim(w, wanted) for w, wanted in zip(waveforms, _for_each(lengths, len(waveforms), "lengths"))]
         return trimmed[0] if one else trimmed
+
+    def stream(
+        self,
+        units: Units | Iterable[int | Units],
+        speaker: str | None = None,
+        *,
+        chunk_units: int | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        engine: str = "auto",
+        precision: str = "float32",
+        force_precision: bool = False,
+    ) -> Iterator[Tensor]:
+        """Return an iterator over the waveform that units stand for, which comes in chunks while it is made.
+
+            for chunk in model.stream(units, speaker="allison"):
+                loudspeaker.write(chunk.numpy())
+
+        Chunks are float32 tensors. Joined, they are exactly what `decode` returns with the same options.
+
+        Args:
+            units: one sequence (N,), or a generator of units, or of short sequences of them, as they become known:
+                `StreamEncoder.push` returns such. A sample is then made as soon as the units after its own that the
+                decoder looks at are known (`network.decoder.reach` of them), and a chunk when all its samples are.
+            speaker: the voice, one of `speakers`; may be left out where the model knows one alone.
+            chunk_units: units a chunk, hop_length samples each; by default about 40 ms. The first chunks are
+                shorter, so that the first one comes sooner.
+
+        The other arguments are those of `decode`, and so is what is raised: at once, but for units that come later.
+        The log says how long the first chunk took, and the real-time factor.
+        """
+        self.require_precision(precision, force_precision)
+        (index,) = self._speaker_indices(speaker, 1)
+        return stream_waveform(
+            self.network,
+            _as_units(units) if _is_known(units) else _live_units(units),
+            index,
+            seed=seed,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            engine=engine,
+            precision=precision,
+            chunk_units=chunk_units,
+        )
+
+    def stream_encoder(self, step_units: int = 1) -> StreamEncoder:
+        """Return what encodes one waveform at the model's rate as it comes, piece by piece.
+
+            encoder = model.stream_encoder()
+            for samples in microphone:              # float (T,), any T
+                units = encoder.push(samples)       # LongTensor (M,), M ≥ 0: those that became known
+            units = encoder.finish()                # the rest
+
+        All units together are exactly those that `encode` returns for the whole. A unit comes
+        `encoder.latency_samples` (`latency_seconds`) after its first sample. `step_units`: how many to gather before
+        computing, which costs the same for one as for many.
+        """
+        return StreamEncoder(self.network, step_units)
 
     def convert(self, waveform: Waveform, sample_rate: int, speaker: str, **options: Any) -> Tensor:
         """Return what is said in a waveform at `sample_rate` Hz in another voice, at the model's rate, as long.
@@ -200,21 +275,26 @@ class Model:
         prior_top_k: int | None = None,
         prior_top_p: float | None = None,
         seed: int = 0,
+        engine: str = "auto",
+        precision: str = "float32",
+        force_precision: bool = False,
     ) -> list[Tensor]:
         """Return `n` waveforms of speech that nobody said: units from the prior, samples from the decoder.
 
         An utterance ends where the prior says, or after `seconds`; the prior may end one at once, and its waveform
         is then empty. Without `speaker` the speakers take turns. The options `prior_…` are of the units'
-        distribution, the others of the samples'. Raises UnitsError for the prior of another model.
+        distribution, those without of the samples'; `engine` is of both, and the prior, little beside the decoder, is
+        in float32 always. Raises UnitsError for the prior of another model.
         """
+        self.require_precision(precision, force_precision)
         names = list(islice(cycle(self.speakers), n)) if speaker is None else _for_each(speaker, n, "speakers")
+        common = {"seed": seed, "engine": engine}
         units = self.sample_units(
-            prior, names, seconds, temperature=prior_temperature, top_k=prior_top_k, top_p=prior_top_p, seed=seed
+            prior, names, seconds, temperature=prior_temperature, top_k=prior_top_k, top_p=prior_top_p, **common
         )
         indices = [speaker_index(self.speakers, name) for name in names]
-        return generate_waveforms(
-            self.network, units, indices, seed=seed, temperature=temperature, top_k=top_k, top_p=top_p
-        )
+        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "precision": precision}
+        return generate_waveforms(self.network, units, indices, **options, **common)
 
     def sample_units(self, prior: Prior, speakers: Sequence[str], seconds: float, **options: Any) -> list[Tensor]:
         """Return one sequence of units, LongTensor (N_i,), for each of `speakers`, drawn from the prior alone.
@@ -228,12 +308,19 @@ class Model:
         indices = [speaker_index(prior.speakers, name) for name in speakers]
         return sample_units(prior.network, len(indices), indices, max_units=max_units, **options)
 
+    def require_precision(self, precision: str, force: bool = False) -> None:
+        """Raise ModelError unless the model has passed the gate of `precision` or it is forced: see `gate`."""
+        if precision in LIMITS and not force:
+            require_gate(self.precision_record, model_folder.weights_hash(self.network), precision)
+
     def _encode(self, waveform: Waveform, sample_rate: int, name: str) -> Tensor:
         samples = torch.from_numpy(self._at_model_rate(waveform, sample_rate, name))
         return self.network.encode(samples.to(next(self.network.parameters()).device)).cpu()
 
     def _at_model_rate(self, waveform: Waveform, sample_rate: int, name: str) -> np.ndarray:
-        samples = _as_waveform(waveform, name)
+        samples = as_waveform(waveform, name)
+        if not samples.size:
+            raise VQAudioError(f"{name}: got shape {samples.shape}, expected mono samples (T,), T ≥ 1")
         if sample_rate == self.sample_rate:
             return samples
         resampled = resample(samples, sample_rate, self.sample_rate)
@@ -254,25 +341,21 @@ class Model:
 # ------------------------------------------------------------------------------------ checks of what is given
 
 
-def _as_waveform(waveform: Waveform, name: str) -> np.ndarray:
-    """Return checked samples, float32 (T,)."""
-    samples = waveform.detach().cpu().numpy() if isinstance(waveform, Tensor) else np.asarray(waveform)
-    if samples.ndim != 1 or samples.size == 0:
-        raise VQAudioError(f"{name}: got shape {samples.shape}, expected mono samples (T,), T ≥ 1")
-    if not np.issubdtype(samples.dtype, np.floating):
-        raise VQAudioError(f"{name}: got {samples.dtype} samples, expected floats in [-1, 1] (16-bit integers / 32768)")
-    bad = np.flatnonzero(~np.isfinite(samples))
-    if bad.size:
-        raise VQAudioError(f"{name}: {bad.size} samples are NaN or infinite, the first is number {bad[0]}")
-    peak = float(np.abs(samples).max())
-    if peak > LARGEST_SAMPLE:
-        raise VQAudioError(f"{name}: samples reach {peak:g}, expected a scale of [-1, 1]")
-    return np.ascontiguousarray(samples, dtype=np.float32)
-
-
 def _is_one_sequence(units: Any) -> bool:
     """Whether `units` are one sequence, and not a list of sequences."""
     return not isinstance(units, (list, tuple)) or (len(units) > 0 and np.ndim(units[0]) == 0)
+
+
+def _is_known(units: Any) -> bool:
+    """Whether `units` are a sequence that is there, and not a generator of what is still to come."""
+    return isinstance(units, (Tensor, np.ndarray, Sequence)) or not isinstance(units, Iterable)
+
+
+def _live_units(source: Iterable[Any]) -> Iterator[Tensor]:
+    """Yield what comes from `source`, single units or sequences, as LongTensors (N_i,)."""
+    for item in source:
+        units = _as_units(item)
+        yield units[None] if units.dim() == 0 else units
 
 
 def _as_units(sequence: Any) -> Tensor:

@@ -198,6 +198,8 @@ carry_tables() {
 stage_train() {
     $train_cmd "$python" -m vqaudio train --config "$train_config" --train_dir "$dump/train" --dev_dir "$dump/dev" \
         --expdir "$exp" --set "model.sample_rate=$fs" --resume auto --device "$device" --threads "$nj" $train_args
+    $job_cmd "$python" -m vqaudio check-precision --model "$exp/model" --data_dir "$dump/dev" --max_seconds 60 \
+        --device "$device" --threads "$nj"
 }
 
 stage_extract() {

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqaudio.audio.emphasis import de_emphasis, pre_emphasis
+from vqaudio.audio.emphasis import FEW_SAMPLES, DeEmphasis, de_emphasis, pre_emphasis
 from vqaudio.errors import VQAudioError
 
 
@@ -42,6 +42,39 @@ def test_previous_joins_blocks():
     second = de_emphasis(y[:, 37:], 0.9, first[:, -1])
     # `previous` passes through float32 once.
     torch.testing.assert_close(torch.cat([first, second], -1), de_emphasis(y, 0.9), atol=1e-6, rtol=0)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 40) | st.integers(0, FEW_SAMPLES + 100), min_size=1, max_size=8),
+    st.sampled_from([0.0, 0.9, 0.999]),
+    st.sampled_from([(), (2,)]),
+)
+def test_blocks_join_exactly_where_the_state_is_carried_on(sizes, coefficient, rows):
+    """Blocks of few samples and of many, which are computed in two ways."""
+    y = torch.rand(*rows, sum(sizes), generator=torch.Generator().manual_seed(sum(sizes))) - 0.5
+    inverse = DeEmphasis(coefficient)
+    joined = torch.cat([inverse(block) for block in y.split(sizes, dim=-1)], dim=-1)
+    assert torch.equal(joined, de_emphasis(y, coefficient))
+
+
+def test_few_samples_give_the_bits_of_many():
+    y = torch.randn(FEW_SAMPLES, generator=torch.Generator().manual_seed(1))
+    # `de_emphasis` takes so many in the one way, and two rows of them in the other.
+    assert torch.equal(de_emphasis(y, 0.97, 0.3), de_emphasis(torch.stack([y, y]), 0.97, 0.3)[1])
+
+
+def test_the_recursion_runs_in_float64():
+    """Against the definition, sample by sample, in Python's own floats."""
+    y = torch.rand(500, generator=torch.Generator().manual_seed(0)) - 0.5
+    x, expected = 2.0, []
+    for value in y.tolist():
+        x = value + 0.97 * x
+        expected.append(x)
+    inverse = DeEmphasis(0.97, previous=2.0)
+    restored = torch.cat([inverse(block) for block in y.split(7)])
+    # One rounding to float32, of values up to 4: 2^-23.
+    torch.testing.assert_close(restored.double(), torch.tensor(expected, dtype=torch.float64), atol=2.0**-22, rtol=0)
 
 
 def test_previous_may_be_a_number():

@@ -8,7 +8,10 @@ import pytest
 
 from tests.cli.conftest import LENGTHS
 from tests.small import HOP, RATE, SPEAKERS, decoded_by_hand, small_vqvae
+from vqaudio.api import Model
 from vqaudio.audio.io import read_audio
+from vqaudio.cli.speech import Drawing, Speed, Utterance, _stamps
+from vqaudio.generation.decode import decoder_engine
 from vqaudio.models.folder import save_model
 from vqaudio.units import read_units, write_units
 
@@ -42,7 +45,7 @@ def test_the_speed_is_taken_down(lab, tmp_path, run):
     # The figures are rounded to milliseconds, of which the computing takes tens.
     assert speed["rtf"] == pytest.approx(speed["wall_seconds"] / speed["seconds_of_audio"], rel=0.1)
     assert speed["samples_per_second"] == pytest.approx(RATE / speed["rtf"])
-    assert speed["engine"] == "torch"
+    assert (speed["engine"], speed["precision"]) == (decoder_engine(small_vqvae()).name, "float32")
     assert "real-time factor" in err
 
 
@@ -140,7 +143,53 @@ def test_an_id_that_cannot_name_a_file_is_refused(lab, tmp_path, fail):
 
 
 def test_an_unknown_engine_is_told_the_nearest(lab, tmp_path, fail):
-    assert "expected one of auto, torch" in fail(*decode(lab, tmp_path, "--engine", "torhc"))
+    message = fail(*decode(lab, tmp_path, "--engine", "torhc"))
+    assert "got 'torhc', expected auto or triton or cuda-graph or compiled or numba or torch. Did you mean" in message
+
+
+def test_engine_and_precision_reach_what_generates(lab, tmp_path, run, fail):
+    run(*decode(lab, tmp_path, "--engine", "torch", "--limit", 1))
+    assert json.loads((tmp_path / "generation.json").read_text())["engine"] == "torch"
+    message = fail(*decode(lab, tmp_path, "--engine", "torch", "--precision", "int8", "--force-precision"))
+    assert "torch has no int8, but float32" in message
+    assert "got 'int4', expected float32 or bfloat16 or int8" in fail(*decode(lab, tmp_path, "--precision", "int4"))
+
+
+def test_the_precision_decides_what_is_made_and_the_engine_does_not():
+    plain = {"temperature": 1.0, "top_k": None, "top_p": None, "seed": 0, "engine": "auto", "precision": "float32",
+             "force_precision": False, "batch_size": 64}  # fmt: skip
+    model, utterances = Model(small_vqvae(), SPEAKERS), [Utterance("a", np.array([1, 2]), "anna")]
+
+    def stamp(**changed) -> list[str]:
+        return _stamps(model, utterances, Drawing(**plain | changed))
+
+    assert stamp() == stamp(engine="torch") == stamp(batch_size=1) == stamp(force_precision=True)
+    assert len({stamp(**{name: value})[0] for name, value in
+                [("seed", 0), ("precision", "int8"), ("precision", "bfloat16"), ("seed", 1)]}) == 4  # fmt: skip
+
+
+def test_figures_of_another_engine_or_precision_are_not_added_to(tmp_path):
+    engine = decoder_engine(small_vqvae(), "torch")
+
+    def speed() -> Speed:
+        return Speed(tmp_path / "generation.json", RATE, engine)
+
+    first = speed()
+    list(first.timed(iter([np.zeros(RATE)]), len))
+    first.write()
+    again = speed()
+    again.go_on()
+    assert again.samples == RATE
+    engine.precision = "bfloat16"
+    other = speed()
+    other.go_on()
+    assert other.samples == 0
+
+
+def test_where_it_goes_has_to_be_said(lab, fail):
+    words = ["decode", "--model", lab.model, "--units", lab.units, "--utt2spk", lab.data]
+    assert "expected --out FOLDER, --stream FILE or --play" in fail(*words)
+    assert "takes --out" in fail(*words, "--stream", "x.wav", "--natural", lab.data)
 
 
 def test_beside_their_recordings(lab, tmp_path, run, fail):

@@ -1,12 +1,26 @@
 """Options in both spellings, values that mean something, and the nearest right thing for a wrong one."""
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqaudio.cli.parser import Parser, UsageError, Verb, device_name, number, one_of, underscored, whole_number
+from vqaudio.cli.parser import (
+    ENGINES,
+    PRECISIONS,
+    Parser,
+    UsageError,
+    Verb,
+    device_name,
+    number,
+    one_of,
+    underscored,
+    whole_number,
+)
+from vqaudio.generation import engine
 
 
 def parser() -> Parser:
@@ -58,6 +72,22 @@ def test_a_missing_option_is_named_with_the_way_to_the_help():
 def test_values_of_an_option_may_come_at_once_and_in_turns():
     options = parser().parse(["--data_dir", "d", "--set", "a=1", "b=2", "--set", "c=3"])
     assert options.set == ["a=1", "b=2", "c=3"]
+
+
+def test_a_hint_is_one_sentence_of_the_message():
+    with pytest.raises(UsageError, match=r"Did you mean .*'--set'\? `vqaudio test --help` shows"):
+        parser().parse(["--data-dri", "d"])
+
+
+def test_engines_and_precisions_are_those_that_there_are():
+    assert list(ENGINES) == ["auto", *engine.ENGINES]
+    assert PRECISIONS == engine.PRECISIONS
+
+
+def test_the_help_of_generation_does_without_torch():
+    code = "import sys; from vqaudio.cli.main import main; main(['decode', '--help']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--precision" in done.stdout and done.stdout.split()[-1] == "False"
 
 
 def test_help_shows_the_example_and_defaults_that_say_something():

@@ -343,6 +343,15 @@ def test_nan_is_not_drawn_from(stack):
         generate(CompiledEngine(pack(stack)), None, torch.rand(2, 5, 1))
 
 
+@pytest.mark.usefixtures("instructions")
+def test_nan_stays_nan_through_gates_and_rectifiers(stack):
+    condition = torch.randn(2, 5, stack.condition_size)
+    condition[1, 3, 0] = math.nan
+    parameters = follow(CompiledEngine(pack(stack)), torch.zeros(2, 5, dtype=torch.long), condition)
+    assert not parameters[0].isnan().any()
+    assert parameters[1].isnan().any(dim=-1).tolist()[:4] == [False, False, False, True]
+
+
 def test_nothing_to_do(stack):
     engine = CompiledEngine(pack(stack))
     assert engine.generate(begin(engine, torch.zeros(0)), None, torch.rand(0, 5, 1), draw).shape == (0, 5)

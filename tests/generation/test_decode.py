@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.generation.conftest import CODES, HOP, SPEAKERS, build_model
 from vqaudio.errors import ModelError, UnitsError, VQAudioError
 from vqaudio.generation import decode, generate_waveforms, stream_waveforms
-from vqaudio.generation.decode import _block_condition, _Request, _stretches
+from vqaudio.generation.decode import _stretches, block_condition, decoder_engine
 from vqaudio.generation.uniforms import next_uniforms, uniform_stream
 from vqaudio.models.vqvae import VQVAE
 
@@ -137,13 +137,30 @@ def test_stretches_cover_each_row_once_and_keep_to_blocks(lengths, block):
 
 
 @pytest.mark.parametrize("block", [1, 3, 4, 100])
-def test_conditions_in_blocks_are_those_of_the_whole(model, block):
+def test_conditions_in_blocks_are_those_of_the_whole(model, monkeypatch, block):
+    monkeypatch.setattr(decode, "BLOCK_SAMPLES", block * HOP)
     units = random_units([14])[0]
     whole = model.decoder.condition(model.embed(units)[None], torch.tensor([1]))[0]
-    request = _Request(units, 1, uniform_stream(0, "samples", "k"))
-    blocks = [_block_condition(model, request, start, start + block) for start in range(0, 14, block)]
+    blocks = [block_condition(model, units, 1, start) for start in range(0, 14, block)]
     # The convolution sums in another order in another length.
-    torch.testing.assert_close(torch.cat(blocks), whole, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.cat(blocks)[:14], whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_condition_is_the_same_before_the_units_beyond_its_reach_are_known(model):
+    units, reach = random_units([14])[0], model.decoder.reach
+    for start in (0, 4, 8):
+        whole = block_condition(model, units, 1, start)
+        for known in range(start + reach + 1, 14):
+            sure = min(known - reach - start, len(whole))
+            assert torch.equal(block_condition(model, units[:known], 1, start)[:sure], whole[:sure])
+
+
+def test_an_engine_may_be_made_before(model):
+    units = random_units([12])
+    made = decoder_engine(model, "torch")
+    (waveform,) = generate_waveforms(model, units, [0], engine=made)
+    assert torch.equal(waveform, generate_waveforms(model, units, [0], engine="torch")[0])
 
 
 def test_the_log_gives_the_real_time_factor(model, caplog):

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 
 from vqaudio.cli.compute import set_up_compute
 from vqaudio.cli.logs import wants_progress
-from vqaudio.cli.parser import Parser, Verb, add_compute_options, add_generation_options, add_seed_option, whole_number
-from vqaudio.errors import UnitsError, VQAudioError
+from vqaudio.cli.parser import (
+    Parser,
+    UsageError,
+    Verb,
+    add_compute_options,
+    add_generation_options,
+    add_seed_option,
+    whole_number,
+)
+from vqaudio.errors import UnitsError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +32,12 @@ def add_options(parser: Parser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--model", required=True, help="model folder of the VQ-VAE that made the units")
     parser.add_argument("--units", required=True, help="folder of units, or its units.txt")
-    parser.add_argument("--out", required=True, help="folder for a WAV file per utterance")
+    parser.add_argument("--out", help="folder for a WAV file per utterance")
+    parser.add_argument(
+        "--stream", metavar="FILE",
+        help="write one utterance after the other while it is made: to a WAV file that grows, or with - to stdout",
+    )  # fmt: skip
+    parser.add_argument("--play", action="store_true", help="play one utterance after the other while it is made")
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--speaker", help="the voice of all utterances")
     who.add_argument("--utt2spk", help="file of lines `utterance speaker`, or a data directory: a voice each")
@@ -43,16 +56,29 @@ def add_options(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Decode."""
-    if options.figures and not options.natural:
-        raise VQAudioError(f"--figures {options.figures} takes --natural, the data directory of the recordings")
+    _check(options)
     from vqaudio import api
     from vqaudio.cli.speech import Drawing, speak
+    from vqaudio.cli.streaming import Listeners, stream_speech
 
+    listeners = Listeners(options.stream, options.play) if options.stream or options.play else None
     model = api.load(options.model, set_up_compute(options.device, options.threads))
     utterances = _utterances(options, model)
-    speak(model, utterances, options.out, Drawing.of(options), wants_progress(options.quiet))
+    if listeners:
+        stream_speech(model, utterances, listeners, Drawing.of(options), options.out)
+    else:
+        speak(model, utterances, options.out, Drawing.of(options), wants_progress(options.quiet))
     if options.natural:
         _compare(options, model, utterances)
+
+
+def _check(options: argparse.Namespace) -> None:
+    if not (options.out or options.stream or options.play):
+        raise UsageError("where to? expected --out FOLDER, --stream FILE or --play")
+    if options.natural and not options.out:
+        raise UsageError(f"--natural {options.natural} takes --out, the folder of what is compared with the recordings")
+    if options.figures and not options.natural:
+        raise UsageError(f"--figures {options.figures} takes --natural, the data directory of the recordings")
 
 
 def _utterances(options: argparse.Namespace, model: Model) -> list[Utterance]:
@@ -134,6 +160,8 @@ VERB = Verb(
     """
 vqaudio decode --model exp/base/model --units exp/base/units/test --utt2spk dump/8k/test --out exp/base/resynthesis
 vqaudio decode --model exp/base/model --units my_units --speaker allison --out audio --temperature 0.8
+vqaudio decode --model exp/base/model --units my_units --speaker allison --limit 3 --play
+vqaudio decode --model exp/base/model --units my_units --speaker allison --stream speech.wav
 """,
     add_options,
     run,

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import vqaudio
-from vqaudio.cli import convert, data, decode, extract, info, sample, score, train, train_prior
+from vqaudio.cli import check_precision, convert, data, decode, extract, info, sample, score, train, train_prior
 from vqaudio.cli.logs import set_up_logging
 from vqaudio.cli.parser import Group, Parser, UsageError, Verb, find_verb, group_help
 from vqaudio.errors import VQAudioError
@@ -30,6 +30,7 @@ COMMAND = Group(
     {  # in the order of their use
         "data": data.GROUP,
         "train": train.VERB,
+        "check-precision": check_precision.VERB,
         "extract": extract.VERB,
         "train-prior": train_prior.VERB,
         "decode": decode.VERB,

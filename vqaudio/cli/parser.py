@@ -60,7 +60,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError with argparse's words."""
-        raise UsageError(f"{message[:1].lower()}{message[1:]}. `{self.prog} --help` shows its options")
+        end = "" if message.endswith("?") else "."
+        raise UsageError(f"{message[:1].lower()}{message[1:]}{end} `{self.prog} --help` shows its options")
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
         """Name unknown options before argparse complains of the required ones that they were meant to be."""
@@ -146,11 +147,23 @@ def add_seed_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole_number(0), default=0, help="of everything drawn at random")
 
 
+ENGINES = ("auto", "triton", "cuda-graph", "compiled", "numba", "torch")
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""Those of `vqaudio.generation.engine`, which loads torch: `--help` does without."""
+
+
 def add_generation_options(parser: argparse.ArgumentParser) -> None:
-    """Add how samples are drawn from the decoder's distribution."""
+    """Add how samples are drawn from the decoder's distribution, and by what."""
     group = parser.add_argument_group("generation")
     add_sampling_options(group, "")
-    group.add_argument("--engine", default="auto", help="what generates: auto, or an engine by name")
+    engines, precisions = ", ".join(ENGINES), ", ".join(PRECISIONS)
+    group.add_argument("--engine", type=one_of(*ENGINES), default="auto", help=f"what generates: {engines}")
+    group.add_argument(
+        "--precision", type=one_of(*PRECISIONS), default="float32", help=f"what it keeps weights in: {precisions}"
+    )
+    group.add_argument(
+        "--force_precision", action="store_true", help="use a precision that this model has not passed the gate for"
+    )
     group.add_argument("--batch_size", type=whole_number(1), default=64, help="utterances generated at a time")
 
 

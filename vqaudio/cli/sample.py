@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> None:
 
     device = set_up_compute(options.device, options.threads)
     model, prior = api.load(options.model, device), api.load_prior(options.prior, device)
+    model.require_precision(options.precision, options.force_precision)
     ids, speakers = _names(model.speakers, options)
     units = model.sample_units(
         prior,

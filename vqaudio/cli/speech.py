@@ -11,10 +11,10 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vqaudio.errors import VQAudioError
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vqaudio.api import Model
+    from vqaudio.generation import Engine
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 MADE_FILE, SPEED_FILE = "made.jsonl", "generation.json"
 
 
@@ -48,12 +50,19 @@ class Drawing:
     top_p: float | None
     seed: int
     engine: str
+    precision: str
+    force_precision: bool
     batch_size: int
 
     @classmethod
     def of(cls, options: Any) -> Drawing:
         """Take the options of the command line."""
         return cls(**{name: getattr(options, name) for name in cls.__dataclass_fields__})
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """What decides, beside the engine's precision, which samples are drawn."""
+        return {name: getattr(self, name) for name in ("temperature", "top_k", "top_p", "seed")}
 
 
 def speak(model: Model, utterances: Sequence[Utterance], out: str | Path, drawing: Drawing, progress: bool) -> None:
@@ -62,65 +71,92 @@ def speak(model: Model, utterances: Sequence[Utterance], out: str | Path, drawin
     An utterance's waveform is a function of the model, its id, units and speaker, and of the drawing's options
     except engine and batch size. Each file appears as soon as it is finished.
     """
-    from vqaudio.audio.io import write_wav
-    from vqaudio.generation import stream_waveforms
-    from vqaudio.models.folder import speaker_index
+    import torch
 
-    out = Path(out)
-    _check_ids(utterances, out)
-    speakers = [speaker_index(model.speakers, u.speaker) for u in utterances]
-    record = MadeRecord(out)
-    stamps = _stamps(model, utterances, drawing)
-    todo = [i for i, u in enumerate(utterances) if not record.has(u.id, stamps[i])]
+    from vqaudio.generation import stream_waveforms
+    from vqaudio.generation.decode import decoder_engine
+
+    model.require_precision(drawing.precision, drawing.force_precision)
+    folder = WaveformFolder(Path(out), model, utterances, drawing)
+    speakers = speakers_of(model, utterances)
+    todo = [i for i, utterance in enumerate(utterances) if not folder.has(utterance)]
     if len(todo) < len(utterances):
         logger.info("%d of %d waveforms are in %s already", len(utterances) - len(todo), len(utterances), out)
     if not todo:
         return
-    import torch
-
-    options = asdict(drawing) | {"keys": [utterances[i].id for i in todo], "progress": progress}
+    engine = decoder_engine(model.network, drawing.engine, drawing.precision)
     stream = stream_waveforms(
-        model.network, [torch.from_numpy(utterances[i].units) for i in todo], [speakers[i] for i in todo], **options
-    )
-    speed = Speed(out / SPEED_FILE, model.sample_rate, engine_name(model, drawing.engine))
+        model.network, [torch.from_numpy(utterances[i].units) for i in todo], [speakers[i] for i in todo],
+        keys=[utterances[i].id for i in todo], engine=engine, batch_size=drawing.batch_size, progress=progress,
+        **drawing.sampling,
+    )  # fmt: skip
+    speed = Speed(folder.path / SPEED_FILE, model.sample_rate, engine)
     if len(todo) < len(utterances):
         speed.go_on()
     try:
-        for index, waveform in speed.timed(stream):
+        for index, waveform in speed.timed(stream, lambda pair: len(pair[1])):
             utterance = utterances[todo[index]]
-            write_wav(out / f"{utterance.id}.wav", waveform[: utterance.length].numpy(), model.sample_rate)
-            record.add(utterance.id, stamps[todo[index]])
+            folder.write(utterance, waveform[: utterance.length])
     finally:
         speed.write()
+
+
+def speakers_of(model: Model, utterances: Sequence[Utterance]) -> list[int]:
+    """Return the index of each utterance's speaker. Raises ModelError for one whom the model does not know."""
+    from vqaudio.models.folder import speaker_index
+
+    return [speaker_index(model.speakers, utterance.speaker) for utterance in utterances]
+
+
+class WaveformFolder:
+    """OUT: a WAV file per utterance, and the record of what each was made of."""
+
+    def __init__(self, path: Path, model: Model, utterances: Sequence[Utterance], drawing: Drawing) -> None:
+        _check_ids(utterances, path)
+        self.path, self._sample_rate = path, model.sample_rate
+        self._stamps = dict(zip((u.id for u in utterances), _stamps(model, utterances, drawing)))
+        self._record = MadeRecord(path)
+
+    def has(self, utterance: Utterance) -> bool:
+        """Whether its file is there, made with these settings."""
+        return self._record.has(utterance.id, self._stamps[utterance.id])
+
+    def write(self, utterance: Utterance, waveform: Tensor) -> None:
+        """Write its file, and take it down."""
+        from vqaudio.audio.io import write_wav
+
+        write_wav(self.path / f"{utterance.id}.wav", waveform.numpy(), self._sample_rate)
+        self._record.add(utterance.id, self._stamps[utterance.id])
 
 
 class Speed:
     """How fast waveforms come from a generator, without the time that its user takes for them: generation.json."""
 
-    def __init__(self, path: Path, sample_rate: int, engine: str) -> None:
-        self.path, self.sample_rate, self.engine = path, sample_rate, engine
+    def __init__(self, path: Path, sample_rate: int, engine: Engine) -> None:
+        self.path, self.sample_rate = path, sample_rate
+        self.engine = {"engine": engine.name, "precision": engine.precision}
         self.samples, self.seconds = 0, 0.0
 
     def go_on(self) -> None:
         """Add to the figures of an interrupted run with the same engine, if there are any."""
         try:
             before = json.loads(self.path.read_text(encoding="utf-8"))
-            if before["engine"] == self.engine:
+            if {name: before[name] for name in self.engine} == self.engine:
                 self.samples = round(before["seconds_of_audio"] * self.sample_rate)
                 self.seconds = float(before["wall_seconds"])
         except (OSError, ValueError, TypeError, KeyError):
             logger.debug("%s: no figures to go on from", self.path)
 
-    def timed(self, stream: Iterator[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
-        """Pass on the (index, waveform) pairs of `stream`, and measure how long they take to come."""
+    def timed(self, stream: Iterator[T], samples: Callable[[T], int]) -> Iterator[T]:
+        """Pass on the items of `stream`, of so many samples each, and measure how long they take to come."""
         while True:
             before = time.perf_counter()
-            pair = next(stream, None)
+            item = next(stream, None)
             self.seconds += time.perf_counter() - before
-            if pair is None:
+            if item is None:
                 return
-            self.samples += len(pair[1])
-            yield pair
+            self.samples += samples(item)
+            yield item
 
     def write(self) -> None:
         """Write the figures, and log the real-time factor: seconds of computing per second of audio."""
@@ -134,7 +170,7 @@ class Speed:
             "wall_seconds": round(self.seconds, 3),
             "rtf": self.seconds / audio,
             "samples_per_second": self.samples / self.seconds,
-            "engine": self.engine,
+            **self.engine,
         }
         write_text_whole(self.path, json.dumps(figures, indent=2) + "\n")
         logger.info("%s: real-time factor %.3g (%.1f s of computing for %.1f s of audio)",
@@ -179,14 +215,6 @@ class MadeRecord:
         return stamps
 
 
-def engine_name(model: Model, wanted: str) -> str:
-    """Return the name of the engine that `wanted` ("auto" or a name) stands for; an error lists the engines."""
-    from vqaudio.generation import choose_engine, pack
-
-    stack = model.network.decoder.stack
-    return choose_engine(pack(stack), wanted, stack.bias.device).name
-
-
 def _line(utterance: str, stamp: str) -> str:
     return json.dumps({"utterance": utterance, "stamp": stamp}, ensure_ascii=False) + "\n"
 
@@ -197,7 +225,7 @@ def _stamps(model: Model, utterances: Sequence[Utterance], drawing: Drawing) -> 
     for name, tensor in sorted(model.network.state_dict().items()):
         common.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     common.update(repr((model.network.config, model.speakers)).encode())
-    common.update(repr((drawing.temperature, drawing.top_k, drawing.top_p, drawing.seed)).encode())
+    common.update(repr((drawing.sampling, drawing.precision)).encode())
     stamps = []
     for utterance in utterances:
         own = common.copy()

@@ -77,7 +77,7 @@ int draw_class(const Draw& draw, DrawScratch& s, float uniform) {
     const float peak = largest(most);
     for (int i = 0; i < width; i += LANES) {
         const Vec logit = loadf(logits + i);
-        store(p + i, logit == all(-INFINITY) ? Vec{} : vexp(logit - peak));
+        store(p + i, logit == all(-INFINITY) ? Vec{} : vexp(vmax(logit - peak, all(-87.0f))));
     }
     // Sums of blocks first: two short chains of additions in place of one as long as there are classes.
     double total = 0, before = 0;

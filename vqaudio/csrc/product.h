@@ -35,72 +35,75 @@ struct Activations {
 
 namespace {
 
+// Sums stay in registers only where the compiler has unrolled all that runs over them, and early.
+#define UNROLL _Pragma("GCC unroll 16")
+
 template <int ROWS, int VECS>
 struct Tile {
     static inline void float32(const float* w, int panel, const float* x, int64_t ldx, int inputs, float* y,
                                int64_t ldy) {
         Vec sum[ROWS][VECS];
-        for (int r = 0; r < ROWS; r++)
-            for (int v = 0; v < VECS; v++) sum[r][v] = loadf(y + r * ldy + v * LANES);
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < VECS; v++) sum[r][v] = loadf(y + r * ldy + v * LANES);
         for (int k = 0; k < inputs; k++, w += panel) {
             Vec weight[VECS];
-            for (int v = 0; v < VECS; v++) weight[v] = loadf(w + v * LANES);
-            for (int r = 0; r < ROWS; r++) {
+            UNROLL for (int v = 0; v < VECS; v++) weight[v] = loadf(w + v * LANES);
+            UNROLL for (int r = 0; r < ROWS; r++) {
                 const Vec input = all(x[r * ldx + k]);
-                for (int v = 0; v < VECS; v++) sum[r][v] += weight[v] * input;
+                UNROLL for (int v = 0; v < VECS; v++) sum[r][v] += weight[v] * input;
             }
         }
-        for (int r = 0; r < ROWS; r++)
-            for (int v = 0; v < VECS; v++) store(y + r * ldy + v * LANES, sum[r][v]);
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < VECS; v++) store(y + r * ldy + v * LANES, sum[r][v]);
     }
 
     static inline void bfloat16(const uint16_t* w, int panel, const uint16_t* x, int64_t ldx, int inputs, float* y,
                                 int64_t ldy) {
         Vec sum[ROWS][VECS];
-        for (int r = 0; r < ROWS; r++)
-            for (int v = 0; v < VECS; v++) sum[r][v] = loadf(y + r * ldy + v * LANES);
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < VECS; v++) sum[r][v] = loadf(y + r * ldy + v * LANES);
         for (int k = 0; k < inputs; k += 2, w += 2 * panel) {
             UVec weight[VECS];
-            for (int v = 0; v < VECS; v++) weight[v] = load<UVec>(w + 2 * v * LANES);
-            for (int r = 0; r < ROWS; r++) {
+            UNROLL for (int v = 0; v < VECS; v++) weight[v] = load<UVec>(w + 2 * v * LANES);
+            UNROLL for (int r = 0; r < ROWS; r++) {
                 uint32_t pair;
                 memcpy(&pair, x + r * ldx + k, sizeof pair);
 #if defined(__AVX512BF16__)
                 const __m512bh input = (__m512bh)_mm512_set1_epi32((int)pair);
-                for (int v = 0; v < VECS; v++)
+                UNROLL for (int v = 0; v < VECS; v++)
                     sum[r][v] = (Vec)_mm512_dpbf16_ps((__m512)sum[r][v], (__m512bh)(__m512i)weight[v], input);
 #else
                 const UVec both = pair - UVec{};
                 const Vec even = as_float(both << 16), odd = as_float(both & 0xffff0000u);
-                for (int v = 0; v < VECS; v++) {
+                UNROLL for (int v = 0; v < VECS; v++) {
                     sum[r][v] += as_float(weight[v] << 16) * even;
                     sum[r][v] += as_float(weight[v] & 0xffff0000u) * odd;
                 }
 #endif
             }
         }
-        for (int r = 0; r < ROWS; r++)
-            for (int v = 0; v < VECS; v++) store(y + r * ldy + v * LANES, sum[r][v]);
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < VECS; v++) store(y + r * ldy + v * LANES, sum[r][v]);
     }
 
     // Sums of products of four unsigned and four signed bytes, exact in 32 bits; then brought to scale.
     static inline void int8(const int8_t* w, int panel, const uint8_t* x, int64_t ldx, int inputs, const float* x_scale,
                             const float* scale, const int32_t* zero, float* y, int64_t ldy) {
         IVec sum[ROWS][VECS];
-        for (int r = 0; r < ROWS; r++)
-            for (int v = 0; v < VECS; v++) sum[r][v] = IVec{} - load<IVec>(zero + v * LANES);
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < VECS; v++) sum[r][v] = IVec{} - load<IVec>(zero + v * LANES);
         for (int k = 0; k < inputs; k += 4, w += 4 * panel) {
             IVec weight[VECS];
-            for (int v = 0; v < VECS; v++) weight[v] = load<IVec>(w + 4 * v * LANES);
-            for (int r = 0; r < ROWS; r++) {
+            UNROLL for (int v = 0; v < VECS; v++) weight[v] = load<IVec>(w + 4 * v * LANES);
+            UNROLL for (int r = 0; r < ROWS; r++) {
                 int32_t four;
                 memcpy(&four, x + r * ldx + k, sizeof four);
                 const IVec input = four - IVec{};
-                for (int v = 0; v < VECS; v++) sum[r][v] = dot4(sum[r][v], input, weight[v]);
+                UNROLL for (int v = 0; v < VECS; v++) sum[r][v] = dot4(sum[r][v], input, weight[v]);
             }
         }
-        for (int r = 0; r < ROWS; r++)
-            for (int v = 0; v < VECS; v++) {
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int v = 0; v < VECS; v++) {
                 const Vec product = __builtin_convertvector(sum[r][v], Vec) * (loadf(scale + v * LANES) * x_scale[r]);
                 store(y + r * ldy + v * LANES, loadf(y + r * ldy + v * LANES) + product);
             }
@@ -204,7 +207,7 @@ inline void multiply(const Matrix& m, const Activations& a, int rows, float* y, 
         const int width = m.outputs - begin < m.panel ? m.outputs - begin : m.panel;
         for (int at = 0; at < width; at += most) {
             const int vecs = (width - at < most ? width - at : most) / LANES;
-            const char* part = w + 4 * at;  // 4 / bytes inputs of an output lie side by side
+            const char* part = w + 4 * at;  // of each output four bytes lie side by side
             if (rows == 1)
                 multiply_one<PRECISION>(m, part, width, begin + at, vecs, a, y);
             else

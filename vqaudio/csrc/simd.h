@@ -34,34 +34,43 @@ typedef uint32_t UVec __attribute__((vector_size(4 * LANES)));
 typedef uint16_t HVec __attribute__((vector_size(2 * LANES)));
 typedef uint8_t BVec __attribute__((vector_size(LANES)));
 
+// The same type at any address and over any type of memory. (memcpy would do, but GCC then keeps a copy on the stack.)
+template <class V>
+struct Anywhere {
+    typedef V type __attribute__((aligned(1), may_alias));
+};
+
 template <class V, class T>
 inline V load(const T* p) {
-    V v;
-    memcpy(&v, p, sizeof v);
-    return v;
+    return *(const typename Anywhere<V>::type*)p;
 }
 
 template <class V, class T>
 inline void store(T* p, V v) {
-    memcpy(p, &v, sizeof v);
+    *(typename Anywhere<V>::type*)p = v;
 }
 
 inline Vec loadf(const float* p) { return load<Vec>(p); }
 inline Vec all(float x) { return x - Vec{}; }
+
+// Where one is NaN, b. (GCC would compare and blend.)
+#if LANES == 16
+inline Vec vmin(Vec a, Vec b) { return (Vec)_mm512_min_ps((__m512)a, (__m512)b); }
+inline Vec vmax(Vec a, Vec b) { return (Vec)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif LANES == 8
+inline Vec vmin(Vec a, Vec b) { return (Vec)_mm256_min_ps((__m256)a, (__m256)b); }
+inline Vec vmax(Vec a, Vec b) { return (Vec)_mm256_max_ps((__m256)a, (__m256)b); }
+#else
 inline Vec vmin(Vec a, Vec b) { return a < b ? a : b; }
 inline Vec vmax(Vec a, Vec b) { return a > b ? a : b; }
+#endif
 
-inline Vec as_float(UVec v) {
-    Vec f;
-    memcpy(&f, &v, sizeof f);
-    return f;
-}
+// x held within [-bound, bound]; NaN stays.
+inline Vec within(Vec x, float bound) { return vmax(all(-bound), vmin(all(bound), x)); }
 
-inline UVec as_bits(Vec v) {
-    UVec u;
-    memcpy(&u, &v, sizeof u);
-    return u;
-}
+// A cast between vectors keeps the bits.
+inline Vec as_float(UVec v) { return (Vec)v; }
+inline UVec as_bits(Vec v) { return (UVec)v; }
 
 // The nearest whole number, for |x| < 2^22: adding 1.5 · 2^23 leaves no room for a fraction.
 inline Vec nearest_whole(Vec x) {
@@ -69,10 +78,9 @@ inline Vec nearest_whole(Vec x) {
     return (x + magic) - magic;
 }
 
-// exp(x) to about 1e-7 of itself; x is held within [-87, 88]. With n = round(x / ln 2), exp(x) = 2^n · exp(r),
+// exp(x) to about 1e-7 of itself, for x within [-87, 88]. With n = round(x / ln 2), exp(x) = 2^n · exp(r),
 // r = x - n ln 2 (ln 2 in two parts), and exp(r) by a polynomial of degree 7 for |r| <= ln 2 / 2.
 inline Vec vexp(Vec x) {
-    x = vmax(vmin(x, all(88.0f)), all(-87.0f));
     const Vec n = nearest_whole(x * 1.44269504f);
     Vec r = x - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;

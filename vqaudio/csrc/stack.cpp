@@ -215,8 +215,8 @@ struct Worker {
 
     // tanh(a) · sigmoid(b) = (1 - e^(-2a)) / ((1 + e^(-2a)) (1 + e^(-b))); beyond the bounds both are constant.
     static Vec gate(Vec a, Vec b) {
-        const Vec ea = vexp(vmax(vmin(a, all(15.0f)), all(-15.0f)) * -2.0f);
-        const Vec eb = vexp(vmax(vmin(b, all(40.0f)), all(-40.0f)) * -1.0f);
+        const Vec ea = vexp(within(a, 15.0f) * -2.0f);
+        const Vec eb = vexp(within(b, 40.0f) * -1.0f);
         return (1.0f - ea) / ((1.0f + ea) * (1.0f + eb));
     }
 
@@ -266,7 +266,7 @@ struct Worker {
     }
 
     void rectify(float* values) {
-        for (int64_t i = 0; i < (int64_t)B * S; i += LANES) store(values + i, vmax(loadf(values + i), Vec{}));
+        for (int64_t i = 0; i < (int64_t)B * S; i += LANES) store(values + i, vmax(Vec{}, loadf(values + i)));
     }
 
     // Gives out the parameters of step t, and sets the inputs of the next one.

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from vqaudio.audio.emphasis import de_emphasis
+from vqaudio.audio.emphasis import DeEmphasis
 from vqaudio.config import DecoderConfig
 from vqaudio.errors import ModelError, UnitsError
 from vqaudio.generation.engine import Engine, batches, choose_engine
 from vqaudio.generation.packed import pack
 from vqaudio.generation.state import SamplerState
+from vqaudio.generation.torch_engine import one_thread
 from vqaudio.generation.uniforms import next_uniforms, uniform_stream
 from vqaudio.models.sampling import Draw
 from vqaudio.models.vqvae import VQVAE
@@ -50,7 +52,7 @@ def stream_waveforms(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    engine: str = "auto",
+    engine: str | Engine = "auto",
     precision: str = "float32",
     batch_size: int = 64,
     progress: bool = False,
@@ -59,16 +61,16 @@ def stream_waveforms(
 
     `units`: one LongTensor (N_i,) per utterance; `speakers`: an index each. The random numbers of utterance i are a
     function of `seed` and `keys[i]` (by default its place, "0", "1", …) alone, so that the order of the utterances
-    and `batch_size` change nothing. `temperature`, `top_k` and `top_p`: see `OutputDistribution.sample`. Runs on
-    the model's device. A waveform can exceed [-1, 1] where the decoder overshoots: writing it counts the clipping.
+    and `batch_size` change nothing. `temperature`, `top_k` and `top_p`: see `OutputDistribution.sample`. `engine`: a
+    name, its weights kept in `precision`, or what `decoder_engine` made. Runs on the model's device. A waveform can
+    exceed [-1, 1] where the decoder overshoots: writing it counts the clipping.
 
     Raises UnitsError for units that are not the model's, ModelError for a speaker that it does not have.
     """
     draw = Draw(model.decoder.distribution, temperature, top_k, top_p)
     keys = [str(i) for i in range(len(units))] if keys is None else keys
     _check_requests(model, units, speakers, keys)
-    stack = model.decoder.stack
-    chosen = choose_engine(pack(stack), engine, stack.bias.device, precision)
+    chosen = decoder_engine(model, engine, precision) if isinstance(engine, str) else engine
     order = sorted(range(len(units)), key=lambda i: -len(units[i]))
     samples, rate = sum(map(len, units)) * model.hop_length, model.config.sample_rate
     started, elsewhere = time.perf_counter(), 0.0  # `elsewhere`: seconds spent by whoever takes the waveforms
@@ -76,11 +78,17 @@ def stream_waveforms(
         for batch in batches(order, batch_size):
             requests = [_Request(units[i], speakers[i], uniform_stream(seed, "samples", keys[i])) for i in batch]
             for row, emphasised in _generate_batch(model, chosen, requests, draw, bar):
-                waveform = _undo_emphasis(emphasised, model.config.decoder)
+                waveform = emphasis_undoer(model.config.decoder)(emphasised)
                 paused = time.perf_counter()
                 yield batch[row], waveform
                 elsewhere += time.perf_counter() - paused
     _log_speed(len(units), samples, rate, time.perf_counter() - started - elsewhere)
+
+
+def decoder_engine(model: VQVAE, engine: str = "auto", precision: str = "float32") -> Engine:
+    """Return the engine called `engine` with the weights of the model's decoder, on its device; see `choose_engine`."""
+    stack = model.decoder.stack
+    return choose_engine(pack(stack), engine, stack.bias.device, precision)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ def _generate_batch(
     distribution, hop = model.decoder.distribution, model.hop_length
     lengths = [len(r.units) for r in requests]
     yield from ((row, torch.empty(0)) for row, length in enumerate(lengths) if length == 0)
-    block = max(1, BLOCK_SAMPLES // hop)
+    block = block_units(model)
     rows = sum(length > 0 for length in lengths)
     silence = distribution.to_input(torch.zeros(rows))  # what precedes the first sample
     state = SamplerState.begin(engine.packed, silence, engine.device)
@@ -108,7 +116,7 @@ def _generate_batch(
         if active < rows:
             state, rows = state.keep(range(active)), active
         if start % block == 0:
-            conditions = [_block_condition(model, r, start, start + block) for r in requests[:active]]
+            conditions = [block_condition(model, r.units, r.speaker, start) for r in requests[:active]]
         condition = torch.stack([c[start % block :][: end - start] for c in conditions[:active]])
         streams = [r.uniforms for r in requests[:active]]
         uniforms = next_uniforms(streams, (end - start) * hop, distribution.uniforms_per_sample)
@@ -134,25 +142,39 @@ def _stretches(lengths: Sequence[int], block: int) -> Iterator[tuple[int, int, i
         start = end
 
 
-def _block_condition(model: VQVAE, request: _Request, start: int, stop: int) -> Tensor:
-    """Return the condition (≤ stop - start, L·G) of units `start` to `stop`.
+def block_units(model: VQVAE) -> int:
+    """Return how many units are conditioned at a time."""
+    return max(1, BLOCK_SAMPLES // model.hop_length)
 
-    Computed alone, so that its rounding does not depend on the batch, and with the neighbours that the convolution
-    over units reaches: the rows are those of the whole utterance.
+
+def block_condition(model: VQVAE, units: Tensor, speaker: int, start: int) -> Tensor:
+    """Return the condition (block, L·G) of `block_units` units (N,) from number `start` on.
+
+    Computed alone, on one thread and always in the same shape, so that a row's rounding depends on nothing but the
+    units that the convolutions reach:
+
+        units        ░░reach░░│      block      │░░reach░░      beyond the utterance: zeros for z_q
+        condition             │      block      │
+
+    A row is thus the same, bit by bit, whether the units beyond its reach are known by now or not.
     """
-    reach = model.decoder.reach
-    before = max(0, start - reach)
+    reach, block = model.decoder.reach, block_units(model)
     device = model.decoder.stack.bias.device
-    z_q = model.embed(request.units[before : stop + reach].to(device))
-    condition = model.decoder.condition(z_q[None], torch.tensor([request.speaker], device=device))[0]
-    return condition[start - before :][: stop - start]
+    before = max(0, start - reach)
+    with one_thread():
+        z_q = model.embed(units[before : start + block + reach].to(device))
+        missing = before - (start - reach)
+        z_q = F.pad(z_q, (0, 0, missing, block + 2 * reach - missing - len(z_q)))
+        condition = model.decoder.condition(z_q[None], torch.tensor([speaker], device=device))[0]
+    return condition[reach : reach + block]
 
 
-def _undo_emphasis(emphasised: Tensor, config: DecoderConfig) -> Tensor:
-    """Return the waveform (T,) of which the stack models gain · pre-emphasis."""
+def emphasis_undoer(config: DecoderConfig) -> Callable[[Tensor], Tensor]:
+    """Return what maps consecutive blocks (T_i,) of gain · pre-emphasis, which the stack models, to the waveform's."""
     if not config.pre_emphasis:
-        return emphasised.clone()
-    return de_emphasis(emphasised / config.emphasis_gain, config.pre_emphasis)
+        return Tensor.clone
+    inverse = DeEmphasis(config.pre_emphasis)
+    return lambda block: inverse(block / config.emphasis_gain)
 
 
 def _check_requests(model: VQVAE, units: Sequence[Tensor], speakers: Sequence[int], keys: Sequence[str]) -> None:
@@ -160,18 +182,28 @@ def _check_requests(model: VQVAE, units: Sequence[Tensor], speakers: Sequence[in
         raise UnitsError(
             f"{len(units)} unit sequences, {len(speakers)} speakers and {len(keys)} keys: not as many each"
         )
-    size = model.config.quantizer.codebook_size
     for key, sequence, speaker in zip(keys, units, speakers):
-        if sequence.dim() != 1:
-            raise UnitsError(f"utterance {key}: units of shape {tuple(sequence.shape)}, expected one sequence (N,)")
-        if len(sequence) and not 0 <= int(sequence.min()) <= int(sequence.max()) < size:
-            wrong = next(int(u) for u in sequence if not 0 <= u < size)
-            raise UnitsError(f"utterance {key}: unit {wrong}, expected 0 to {size - 1}: the codebook has {size} codes")
-        if not 0 <= speaker < model.num_speakers:
-            raise ModelError(
-                f"utterance {key}: speaker {speaker}, expected 0 to {model.num_speakers - 1}: "
-                f"the model has {model.num_speakers} speakers"
-            )
+        check_units(model, sequence, key)
+        check_speaker(model, speaker, key)
+
+
+def check_units(model: VQVAE, units: Tensor, key: str) -> None:
+    """Raise UnitsError unless `units` are one sequence (N,) of the model's units."""
+    size = model.config.quantizer.codebook_size
+    if units.dim() != 1:
+        raise UnitsError(f"utterance {key}: units of shape {tuple(units.shape)}, expected one sequence (N,)")
+    if len(units) and not 0 <= int(units.min()) <= int(units.max()) < size:
+        wrong = next(int(u) for u in units if not 0 <= u < size)
+        raise UnitsError(f"utterance {key}: unit {wrong}, expected 0 to {size - 1}: the codebook has {size} codes")
+
+
+def check_speaker(model: VQVAE, speaker: int, key: str) -> None:
+    """Raise ModelError unless `speaker` is the index of one of the model's."""
+    if not 0 <= speaker < model.num_speakers:
+        raise ModelError(
+            f"utterance {key}: speaker {speaker}, expected 0 to {model.num_speakers - 1}: "
+            f"the model has {model.num_speakers} speakers"
+        )
 
 
 def _log_speed(utterances: int, samples: int, rate: int, seconds: float) -> None:

@@ -63,6 +63,14 @@ def unit_hash(model: VQVAE) -> str:
     return digest.hexdigest()[:16]
 
 
+def weights_hash(model: nn.Module) -> str:
+    """Return 16 hexadecimal digits that name all weights of a model, and their shape."""
+    digest = hashlib.sha256(repr(model.config).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def speaker_index(speakers: Sequence[str], name: str) -> int:
     """Return the index of a speaker; raises ModelError with the nearest names for one that the model lacks."""
     if name not in speakers:
