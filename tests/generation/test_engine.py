@@ -68,6 +68,15 @@ def test_a_precision_that_no_engine_here_has_is_refused(packed, monkeypatch):
         choose_engine(packed, precision="int8")
 
 
+@pytest.mark.parametrize("tokens", [5, None])
+def test_an_engine_that_computes_something_else_is_found_out(tokens):
+    made = choose_engine(pack(random_stack(StackConfig(2, 1, 4, 4, 4), tokens, 5)), "torch")
+    engine._require_agreement(made)
+    made.hidden = made.hidden + 0.1
+    with pytest.raises(EngineUnavailable, match=r"torch is off by .* of the parameters' spread on cpu"):
+        engine._require_agreement(made)
+
+
 def test_batches_are_all_items_in_order():
     assert [list(b) for b in batches([1, 2, 3, 4, 5], 2)] == [[1, 2], [3, 4], [5]]
     with pytest.raises(VQAudioError, match="batch_size: got 0"):

@@ -54,7 +54,10 @@ def engine_bits(
 
 
 def _batch_nll(model: VQVAE, engine: Engine, batch: Sequence[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield -ln p (B, steps) of one block of samples after the other, and which of them are of an utterance."""
+    """Yield -ln p (active rows, steps) of one block after the other, and which of them are of an utterance.
+
+    `batch`: waveforms and speakers, the longest first.
+    """
     hop, distribution = model.hop_length, model.distribution
     units = [model.encode(waveform) for waveform, _ in batch]
     count = max(map(len, units))
@@ -67,7 +70,11 @@ def _batch_nll(model: VQVAE, engine: Engine, batch: Sequence[tuple[Tensor, int]]
     block = block_units(model)
     for start in range(0, count, block):
         span = slice(start * hop, min(start + block, count) * hop)
-        rows = [block_condition(model, u, speaker, start)[: count - start] for u, (_, speaker) in zip(units, batch)]
-        parameters = engine.follow(state, torch.stack(rows), elements[:, span]).to(y.device)
+        active = sum(len(u) > start for u in units)  # the first ones: they are sorted by length
+        if active < state.batch:
+            state = state.keep(range(active))
+        pairs = [(u, speaker) for u, (_, speaker) in zip(units[:active], batch)]
+        rows = [block_condition(model, u, speaker, start)[: count - start] for u, speaker in pairs]
+        parameters = engine.follow(state, torch.stack(rows), elements[:active, span]).to(y.device)
         places = torch.arange(span.start, span.stop, device=y.device)
-        yield distribution.nll(parameters, y[:, span]), places < lengths[:, None]
+        yield distribution.nll(parameters, y[:active, span]), places < lengths[:active, None]

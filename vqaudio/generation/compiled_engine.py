@@ -7,7 +7,6 @@ The weights are laid out for `csrc/stack.cpp` in one block of memory, in the ord
 from __future__ import annotations
 
 import ctypes
-import mmap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_void_p
@@ -32,7 +31,6 @@ LOOK_AHEAD = 8
 """Steps, times streams, whose past taps are taken at once. More spares little and fills the cache with results."""
 PANELS = {"avx512": 128}
 """Outputs whose sums a product keeps in registers, where they are not 64."""
-HUGE_PAGE = 2 << 20
 CACHE_LINE = 64
 
 CATEGORICAL, LOGISTICS = 0, 1
@@ -141,8 +139,11 @@ class CompiledEngine:
     def _run_all(self, runs: Sequence[_Run]) -> None:
         """Make the runs side by side; the library is left to itself while Python goes on."""
         stack = ctypes.byref(self._weights.stack)
-        with ThreadPoolExecutor(max_workers=max(1, len(runs))) as pool:
-            failed = list(pool.map(lambda run: self._advance(stack, ctypes.byref(run)), runs))
+        if len(runs) == 1:  # starting a thread takes as long as some steps
+            failed = [self._advance(stack, ctypes.byref(runs[0]))]
+        else:
+            with ThreadPoolExecutor(max_workers=max(1, len(runs))) as pool:
+                failed = list(pool.map(lambda run: self._advance(stack, ctypes.byref(run)), runs))
         if OUT_OF_MEMORY in failed:
             raise VQAudioError("generation: not enough memory for the step; give a smaller batch_size")
         if UNDEFINED in failed:
@@ -233,7 +234,7 @@ class _Weights:
         """Copy all weights into one block of memory; return a pointer to the table of each group of matrices."""
         in_order = _reading_order(laid_out)
         sizes = [_in_lines(laid_out[name][i].weights.nbytes) for name, i in in_order]
-        memory = _huge_pages(sum(sizes))
+        memory = _aligned(sum(sizes))
         tables = {name: (_Matrix * max(1, len(group)))() for name, group in laid_out.items()}
         self._kept += [memory, *tables.values()]
         for (name, i), end, size in zip(in_order, np.cumsum(sizes), sizes):
@@ -310,12 +311,10 @@ def _pad(array: np.ndarray, axis: int) -> np.ndarray:
     return np.pad(array, widths)
 
 
-def _huge_pages(size: int) -> np.ndarray:
-    """Return so many bytes of memory, in large pages where the system has them: fewer addresses to translate."""
-    size = max(size, 1)
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
-        memory = np.zeros(size + 64, dtype=np.uint8)
-        return memory[-memory.ctypes.data % 64 :][:size]
-    block = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    block.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(block, dtype=np.uint8)[:size]
+def _aligned(size: int) -> np.ndarray:
+    """Return so many bytes of memory that begin with a cache line.
+
+    Large pages were tried: they changed the speed by less than what it varies by.
+    """
+    memory = np.zeros(size + CACHE_LINE, dtype=np.uint8)
+    return memory[-memory.ctypes.data % CACHE_LINE :][:size]

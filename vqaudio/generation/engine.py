@@ -69,6 +69,10 @@ ENGINES = {
 }
 """Module, class and kind of device (None: any) of each engine, in the order in which "auto" prefers them."""
 
+CHECKED_STEPS = 40
+AGREEMENT = {"float32": 1e-3, "bfloat16": 0.3, "int8": 0.6}
+"""Largest difference to engine torch, in standard deviations of its parameters, that is still rounding."""
+
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What weights can be kept in, by which engine whatever."""
 
@@ -94,6 +98,8 @@ def choose_engine(
             continue
         try:
             engine = _make(candidate, packed, device, precision)
+            if device.type != "cpu" and candidate != "torch":
+                _require_agreement(engine)
         except EngineUnavailable as reason:
             passed_over.append(str(reason))
             continue
@@ -143,6 +149,27 @@ def _make(name: str, packed: PackedStack, device: torch.device, precision: str) 
         raise EngineUnavailable(f"{name}: {error}") from error
     require_precision(made, precision)
     return made(packed, device, precision)
+
+
+@torch.inference_mode()
+def _require_agreement(engine: Engine) -> None:
+    """Raise EngineUnavailable unless some steps have the same parameters as engine torch's, as far as precision goes.
+
+    Devices, drivers and versions of compilers are many, and tests have seen few of them.
+    """
+    reference = _make("torch", engine.packed, engine.device, "float32")
+    generator = torch.Generator().manual_seed(0)
+    condition = torch.randn(3, 1, engine.packed.bias.size, generator=generator)
+    values = torch.rand(3, CHECKED_STEPS, generator=generator)
+    tokens = engine.packed.tokens
+    elements = 2 * values - 1 if tokens is None else (values * tokens).long()
+    first = elements[:, 0]
+    ours, theirs = (
+        e.follow(SamplerState.begin(e.packed, first, e.device), condition, elements) for e in (engine, reference)
+    )
+    off = float((ours - theirs).abs().max() / theirs.std().clamp_min(1e-6))
+    if not off <= AGREEMENT[engine.precision]:
+        raise EngineUnavailable(f"{engine.name} is off by {off:.2g} of the parameters' spread on {engine.device}")
 
 
 def _check_name(what: str, name: str, known: Sequence[str]) -> None:
