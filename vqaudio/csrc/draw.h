@@ -28,6 +28,7 @@ struct Ranked {
 struct DrawScratch {
     float* logits;         // (padded classes,)
     float* probabilities;  // (padded classes,), not yet divided by their sum
+    double* sums;          // (padded classes / BLOCK,) of the probabilities
     Ranked* ranked;        // (classes,)
 };
 
@@ -84,25 +85,19 @@ int draw_class(const Draw& draw, DrawScratch& s, float uniform) {
     for (int i = 0; i < width; i += BLOCK) {
         double sum = 0;
         for (int j = 0; j < BLOCK; j++) sum += p[i + j];
+        s.sums[i / BLOCK] = sum;
         total += sum;
     }
     const double threshold = uniform * total;
-    int last = 0;
-    for (int i = 0; i < width; i += BLOCK) {
-        double sum = 0;
-        for (int j = 0; j < BLOCK; j++) sum += p[i + j];
-        if (before + sum > threshold) {
-            double cumulative = before;
-            for (int j = 0; j < BLOCK; j++) {
-                cumulative += p[i + j];
-                if (p[i + j] > 0) last = i + j;
-                if (cumulative > threshold) return i + j;
-            }
-        }
-        before += sum;
-        for (int j = 0; j < BLOCK; j++) if (p[i + j] > 0) last = i + j;
+    int block = 0;
+    while (block < width / BLOCK - 1 && before + s.sums[block] <= threshold) before += s.sums[block++];
+    int last = 0;  // the last class that can be drawn, should rounding leave the sum at or below the threshold
+    for (int i = block * BLOCK; i < (block + 1) * BLOCK; i++) {
+        before += p[i];
+        if (p[i] > 0) last = i;
+        if (before > threshold) return i;
     }
-    return last;  // only where rounding leaves the sum at or below the threshold
+    return last;
 }
 
 // A level of the mixture of logistics (`MixtureOfLogistics.sample`), as a float in [-1, 1].

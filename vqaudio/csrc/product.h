@@ -220,7 +220,13 @@ inline void multiply(const Matrix& m, const Activations& a, int rows, float* y, 
 // ------------------------------------------------------------------------------------ activations of a precision
 
 inline void to_bfloat16(const float* x, int n, uint16_t* out) {
-    for (int i = 0; i < n; i += LANES) store(out + i, __builtin_convertvector(round_bfloat16(loadf(x + i)), HVec));
+    for (int i = 0; i < n; i += LANES) {
+#if defined(__AVX512BF16__)
+        store(out + i, (HVec)_mm512_cvtneps_pbh((__m512)loadf(x + i)));
+#else
+        store(out + i, __builtin_convertvector(round_bfloat16(loadf(x + i)), HVec));
+#endif
+    }
 }
 
 // out = round(x · factor) + zero, which the caller keeps within a byte.

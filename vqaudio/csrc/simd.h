@@ -73,15 +73,16 @@ inline Vec as_float(UVec v) { return (Vec)v; }
 inline UVec as_bits(Vec v) { return (UVec)v; }
 
 // The nearest whole number, for |x| < 2^22: adding 1.5 · 2^23 leaves no room for a fraction.
-inline Vec nearest_whole(Vec x) {
-    const Vec magic = all(12582912.0f);
-    return (x + magic) - magic;
-}
+const float NO_FRACTION = 12582912.0f;
+
+inline Vec nearest_whole(Vec x) { return (x + NO_FRACTION) - NO_FRACTION; }
 
 // exp(x) to about 1e-7 of itself, for x within [-87, 88]. With n = round(x / ln 2), exp(x) = 2^n · exp(r),
-// r = x - n ln 2 (ln 2 in two parts), and exp(r) by a polynomial of degree 7 for |r| <= ln 2 / 2.
+// r = x - n ln 2 (ln 2 in two parts), and exp(r) by a polynomial of degree 7 for |r| <= ln 2 / 2. The last bits of
+// n + 127 + 1.5 · 2^23 are the exponent of 2^n.
 inline Vec vexp(Vec x) {
-    const Vec n = nearest_whole(x * 1.44269504f);
+    const Vec shifted = x * 1.44269504f + (NO_FRACTION + 127.0f);
+    const Vec n = shifted - (NO_FRACTION + 127.0f);
     Vec r = x - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;
     Vec p = all(1.9875691500e-4f);
@@ -93,8 +94,7 @@ inline Vec vexp(Vec x) {
     const Vec square = r * r;
     p = p * square + r;
     p = p + 1.0f;
-    const IVec power = (__builtin_convertvector(n, IVec) + 127) << 23;
-    return p * as_float((UVec)power);
+    return p * as_float(as_bits(shifted) << 23);
 }
 
 // bfloat16, rounded to the nearest, ties to even; the upper halves of the floats.

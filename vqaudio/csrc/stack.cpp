@@ -126,7 +126,7 @@ struct Worker {
         outputs = arena.take<float>((int64_t)B * P), gathered = arena.take<float>(most * R);
         of_x = take_narrow(B, R > S ? R : S), of_ahead = take_narrow(most, R);
         scratch.logits = arena.take<float>(P), scratch.probabilities = arena.take<float>(P);
-        scratch.ranked = arena.take<Ranked>(P);
+        scratch.sums = arena.take<double>(P / BLOCK), scratch.ranked = arena.take<Ranked>(P);
     }
 
     Narrow take_narrow(int64_t rows, int64_t n) {
