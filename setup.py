@@ -16,9 +16,9 @@ SOURCE = (ROOT / "vqaudio/__init__.py").read_text(encoding="utf-8")
 VERSION = SOURCE.partition('__version__ = "')[2].partition('"')[0]
 
 CSRC = Path("vqaudio/csrc")
-KERNELS = [str(CSRC / name) for name in ("stack.cpp", "nearest.cpp")]
+KERNELS = [str(CSRC / name) for name in ("stack.cpp", "nearest.cpp", "convolve.cpp")]
 """Compiled once per instruction set."""
-FLAGS = ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-ffp-contract=fast", "-fvisibility=hidden", "-w"]
+FLAGS = ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-ffp-contract=fast", "-fvisibility=hidden", "-g0", "-w"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, *(f"-mavx512{part}" for part in ("f", "bw", "dq", "vl", "vnni", "bf16"))]
 X86 = {"baseline": [], "avx2": AVX2, "avx512": [*AVX512, "-mprefer-vector-width=512"]}

@@ -15,8 +15,7 @@ from vqaudio.api import Model, Prior
 from vqaudio.audio.resample import resample
 from vqaudio.errors import ModelError, UnitsError, VQAudioError
 from vqaudio.generation.gate import PrecisionRecord
-from vqaudio.models.folder import weights_hash
-from vqaudio.models.folder import save_model
+from vqaudio.models.folder import save_model, weights_hash
 from vqaudio.units.spec import UnitSpec
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -123,7 +122,8 @@ for instructions in csrc.available():
         for precision, chosen in itertools.product(CompiledEngine.precisions, options):
             engine = CompiledEngine(pack(stack), precision=precision)
             state = SamplerState.begin(engine.packed, torch.zeros(batch), "cpu")
-            condition, uniforms = torch.randn(batch, 3, stack.condition_size), torch.rand(batch, 33, 2 if tokens is None else 1)
+            condition = torch.randn(batch, 3, stack.condition_size)
+            uniforms = torch.rand(batch, 33, distribution.uniforms_per_sample)
             drawn = engine.generate(state, condition, uniforms, Draw(distribution, **chosen))
             engine.follow(state, None, drawn)
 print("done")
@@ -133,14 +133,15 @@ print("done")
     assert done.stdout == "done\n"
 
 
-def test_nearest_codes_of_all_sizes(library):
-    if importlib.util.find_spec("vqaudio.models.nearest") is None:
-        pytest.skip("no kernel for nearest codes")
+def test_nearest_codes_and_convolutions_of_all_sizes(library):
     program = PREPARE + """
 import itertools, torch
 from vqaudio.models.nearest import nearest_codes
+from vqaudio.models.convolve import convolve
 for instructions in csrc.available():
     os.environ[csrc.CHOICE] = instructions
+    for inputs, outputs, width, gelu in itertools.product((1, 7, 64), (1, 33, 130), (1, 3), (False, True)):
+        convolve(torch.randn(2, 9, inputs), torch.randn(width * outputs, inputs), torch.randn(outputs), width, gelu)
     for M, K, D in itertools.product((0, 1, 7, 100), (1, 3, 17, 513), (1, 5, 64, 65)):
         nearest_codes(torch.randn(M, D), torch.randn(K, D))
         nearest_codes(torch.randn(M, D + 3)[:, :D], torch.randn(K, D))

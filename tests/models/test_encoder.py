@@ -5,7 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from vqaudio.config import EncoderConfig
+from vqaudio.models import encoder as module
 from vqaudio.models.encoder import Encoder, FrameConv
+from vqaudio.models.nearest import kernel_available
 
 SHAPES = [((2, 2, 2), 1), ((4, 4, 4), 3), ((5, 4, 4, 2), 2), ((3, 1), 0), ((2,) * 6, 2)]
 
@@ -69,3 +71,55 @@ def test_frames_do_not_depend_on_where_the_window_lies():
     whole = encoder(waveform)
     later = encoder(waveform[:, 5 * 16 :])
     torch.testing.assert_close(later, whole[:, 5:])
+
+
+def single(strides=(4, 2), blocks=2, channels=70) -> tuple[Encoder, torch.Tensor]:
+    """An encoder in float32, and a waveform of 30 frames with its context."""
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig(strides=strides, channels=channels, residual_blocks=blocks), code_dim=5)
+    return encoder, torch.randn(2, sum(encoder.context) + 30 * encoder.hop_length)
+
+
+@pytest.fixture
+def kernel_calls(monkeypatch) -> list[tuple[int, ...]]:
+    """The shapes that the kernel was given."""
+    calls, convolve = [], module.convolve
+    monkeypatch.setattr(module, "convolve", lambda x, *a, **k: calls.append(tuple(x.shape)) or convolve(x, *a, **k))
+    return calls
+
+
+needs_kernel = pytest.mark.skipif(not kernel_available("vqaudio_convolve"), reason="the kernel is not built")
+
+
+@needs_kernel
+@pytest.mark.parametrize("strides, blocks", SHAPES)
+def test_without_a_gradient_a_kernel_computes_the_same(kernel_calls, strides, blocks):
+    encoder, waveform = single(strides, blocks)
+    expected = encoder(waveform)
+    assert expected.requires_grad and kernel_calls == []
+    with torch.no_grad():
+        found = encoder(waveform)
+    assert len(kernel_calls) == len(strides) + 2 * blocks + 1  # every convolution of it
+    # Two orders of summation, in float32, of some hundreds of numbers below 1; in float64 they agree to 1e-7.
+    torch.testing.assert_close(found, expected.detach(), rtol=0, atol=1e-5)
+
+
+@needs_kernel
+def test_the_kernel_leaves_other_types_and_autocast_to_torch(kernel_calls):
+    encoder, waveform = single()
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert encoder(waveform).dtype == torch.bfloat16
+    with torch.inference_mode():
+        assert encoder.double()(waveform.double()).dtype == torch.float64
+    assert kernel_calls == []
+
+
+@needs_kernel
+@pytest.mark.parametrize("first, last", [(0, 30), (0, 1), (3, 7), (11, 30)])
+def test_a_frames_bits_do_not_depend_on_the_window(first, last):
+    encoder, waveform = single()
+    hop = encoder.hop_length
+    with torch.no_grad():
+        whole = encoder(waveform)
+        part = encoder(waveform[:1, first * hop : sum(encoder.context) + last * hop])
+    assert torch.equal(part[0], whole[0, first:last])

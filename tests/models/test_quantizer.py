@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqaudio.config import QuantizerConfig
-from vqaudio.models import quantizer as module
+from vqaudio.models import nearest as module
 from vqaudio.models.quantizer import VectorQuantizer, code_statistics, kmeans, nearest_codes, sample_vectors
 
 
@@ -118,6 +118,19 @@ def test_statistics_equal_one_hot_products():
     one_hot = torch.nn.functional.one_hot(units, 8).double()
     torch.testing.assert_close(sums, one_hot.t() @ v)
     torch.testing.assert_close(counts, one_hot.sum(0))
+
+
+def test_statistics_have_the_same_bits_at_any_number_of_threads():
+    """As many sums as make torch use several threads where it may; their terms keep their order."""
+    v, units, threads = torch.randn(20000, 64), torch.randint(0, 500, (20000,)), torch.get_num_threads()
+    in_order = np.zeros((512, 64), np.float32)
+    np.add.at(in_order, units.numpy(), v.numpy())
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            np.testing.assert_array_equal(code_statistics(v, units, 512)[0].numpy(), in_order)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("update", ["ema", "gradient"])

@@ -7,13 +7,16 @@ import dataclasses
 import errno
 import logging
 import os
+import threading
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from vqaudio.corpus import DataDir, Utterance
+from vqaudio.audio.io import BLOCK_FRAMES
+from vqaudio.corpus import DataDir, Utterance, prefetch
+from vqaudio.corpus.reading import open_region
 from vqaudio.errors import UnitsError, VQAudioError
 from vqaudio.models.folder import unit_hash
 from vqaudio.units import extract, read_frame_units, read_units
@@ -90,7 +93,7 @@ def test_an_interrupted_extraction_goes_on(model, data, interrupted, expected, m
     with pytest.raises(UnitsError, match="goes on where it stopped"):
         read_units(interrupted)  # unfinished units are not taken for finished
     encoded = []
-    monkeypatch.setattr(extract, "encode_utterance", lambda m, u: encoded.append(u.id) or encode_utterance(m, u))
+    monkeypatch.setattr(extract, "encode_utterance", lambda m, u, b: encoded.append(u.id) or encode_utterance(m, u, b))
     summary = run(model, data, interrupted)
     assert encoded == ["b-1", "b-2"]
     assert (summary.resumed, summary.utterances) == (2, 4)
@@ -146,6 +149,41 @@ def test_bad_audio_is_listed_and_the_rest_encoded(model, data, tmp_path, expecte
     assert as_lists(read_units(tmp_path / "units")[0]) == {u: e for u, e in expected.items() if u != "a-2"}
     _, line = (tmp_path / "units" / "rejected.tsv").read_text().splitlines()
     assert line.split("\t")[:2] == ["a-2", data.utterances[1].recording]
+
+
+def test_audio_that_turns_bad_after_some_blocks_is_listed_too(model, data, tmp_path, expected):
+    path = data.utterances[2].recording
+    waveform = np.zeros(2 * BLOCK_FRAMES, dtype=np.float32)
+    waveform[BLOCK_FRAMES + 7] = np.nan
+    soundfile.write(path, waveform, 8000, subtype="FLOAT")
+    run(model, data, tmp_path / "units", max_rejected_share=0.3)
+    assert as_lists(read_units(tmp_path / "units")[0]) == {u: e for u, e in expected.items() if u != "b-1"}
+    assert f"sample {BLOCK_FRAMES + 7} is NaN" in (tmp_path / "units" / "rejected.tsv").read_text()
+
+
+def test_the_next_audio_is_read_while_one_is_encoded(model, data, tmp_path, monkeypatch):
+    """The last utterance, of a block each, is read although the first is not yet encoded."""
+    begun, read_last = threading.Event(), threading.Event()
+
+    def regions(utterance):
+        if utterance.id == "b-2":
+            assert begun.wait(30)
+            read_last.set()
+        return open_region(utterance)
+
+    def waits_at_the_first(model, utterance, blocks):
+        if utterance.id == "a-1":
+            begun.set()
+            assert read_last.wait(30)
+        return encode_utterance(model, utterance, blocks)
+
+    monkeypatch.setattr(prefetch, "open_region", regions)
+    monkeypatch.setattr(extract, "encode_utterance", waits_at_the_first)
+    assert run(model, data, tmp_path / "units").utterances == 4
+
+
+def test_no_thread_outlives_an_interruption(interrupted):
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def test_too_much_bad_audio_fails_and_keeps_what_was_encoded(model, data, tmp_path, expected):

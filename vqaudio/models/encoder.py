@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from vqaudio.config import EncoderConfig
+from vqaudio.models.convolve import convolve, kernel_serves
 
 
 class FrameConv(nn.Module):
     """A valid convolution of `width` over frames (B, M, in) -> (B, M - width + 1, out), as one matrix product.
 
-    The product with all taps is taken at every frame, and the taps' results are added with a shift: no patches are
-    copied.
+    With a gradient the product with all taps is taken at every frame, and the taps' results are added with a shift: no
+    patches are copied. Without one, a kernel adds up all taps of a frame at once.
     """
 
     def __init__(self, in_channels: int, out_channels: int, width: int) -> None:
@@ -34,14 +34,24 @@ class FrameConv(nn.Module):
         bound = (in_channels * width) ** -0.5
         nn.init.uniform_(self.taps.weight, -bound, bound)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, M, in) to (B, M - width + 1, out)."""
+    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
+        """Map (B, M, in) to (B, M - width + 1, out), or to the GELU of that."""
+        if kernel_serves(x, self.taps.weight):
+            return convolve(x, self.taps.weight, self.bias, self.width, gelu)
         products = self.taps(x)  # (B, M, width · out)
         length = x.shape[1] - self.width + 1
         total = self.bias.to(products.dtype)
         for tap, product in enumerate(products.split(self.out_channels, dim=-1)):
             total = total + product[:, tap : tap + length]
-        return total
+        return F.gelu(total) if gelu else total
+
+
+class FrameLinear(nn.Linear):
+    """nn.Linear on frames (B, M, in) -> (B, M, out), by the same kernel as FrameConv."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, M, in) to (B, M, out)."""
+        return convolve(x, self.weight, self.bias, width=1) if kernel_serves(x, self.weight) else super().forward(x)
 
 
 class ResidualBlock(nn.Module):
@@ -50,11 +60,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.wide = FrameConv(channels, channels, width=3)
-        self.narrow = nn.Linear(channels, channels)
+        self.narrow = FrameLinear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, M, C) to (B, M - 2, C)."""
-        return x[:, 1:-1] + self.narrow(F.gelu(self.wide(F.gelu(x))))
+        return x[:, 1:-1] + self.narrow(self.wide(F.gelu(x), gelu=True))
 
 
 class Encoder(nn.Module):
@@ -68,7 +78,7 @@ class Encoder(nn.Module):
         inputs = [s * c for s, c in zip(config.strides, [1] + [config.channels] * len(config.strides))]
         self.strided = nn.ModuleList(FrameConv(size, config.channels, width=2) for size in inputs)
         self.blocks = nn.ModuleList(ResidualBlock(config.channels) for _ in range(config.residual_blocks))
-        self.output = nn.Linear(config.channels, code_dim)
+        self.output = FrameLinear(config.channels, code_dim)
 
     @property
     def context(self) -> tuple[int, int]:
@@ -91,8 +101,8 @@ class Encoder(nn.Module):
         """Map (B, left + N·hop_length + right) to z_e (B, N, code_dim)."""
         x = (waveform * self.config.input_gain)[..., None]  # (B, samples, 1)
         for stride, convolution in zip(self.config.strides, self.strided):
-            groups = rearrange(x, "b (m s) c -> b m (s c)", s=stride)
-            x = F.gelu(convolution(groups))  # (B, M - 1, C)
+            groups = x.reshape(len(x), -1, stride * x.shape[2])  # (B, M, stride · C)
+            x = convolution(groups, gelu=True)  # (B, M - 1, C)
         for block in self.blocks:
             x = block(x)
         return self.output(x)

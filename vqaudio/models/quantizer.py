@@ -13,9 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqaudio.config import QuantizerConfig
-
-CHUNK = 8192
-"""Vectors whose distances to all codes are held at a time: bounds memory to CHUNK · K floats."""
+from vqaudio.models.nearest import nearest_codes
 
 
 @dataclass
@@ -28,17 +26,6 @@ class Quantized:
     """Index of each code, LongTensor (B, N)."""
     loss: Tensor
     """Codebook term (where learned by gradient) plus β times the commitment term: eq. 3, means over elements."""
-
-
-def nearest_codes(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """Return k = argmin_j ‖v - e_j‖² for vectors (M, D) and a codebook (K, D); ties go to the lowest index."""
-    half_norms = codebook.square().sum(dim=1) / 2
-    chunks = [
-        # ‖v - e‖² = ‖v‖² - 2(v·e - ‖e‖²/2), and ‖v‖² is the same for all codes.
-        torch.addmm(half_norms, chunk, codebook.t(), alpha=-1).argmin(dim=1)
-        for chunk in vectors.split(CHUNK)
-    ]
-    return torch.cat(chunks) if chunks else vectors.new_zeros(0, dtype=torch.long)
 
 
 def kmeans(vectors: Tensor, codes: int, generator: torch.Generator, iterations: int = 20) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vqaudio.corpus import DataDir, Utterance
-from vqaudio.corpus.reading import Region, open_region
+from vqaudio.corpus.prefetch import Block, read_ahead
 from vqaudio.corpus.rejected import Rejection, check_share, write_rejected
 from vqaudio.errors import AudioError, UnitsError, VQAudioError
 from vqaudio.models.vqvae import VQVAE
@@ -56,7 +57,8 @@ def extract_units(
 ) -> Extraction:
     """Encode every utterance of `data` and write `units.txt` and `units.json` into `folder`.
 
-    Audio is read and encoded in blocks: an utterance of hours takes no more memory than one of minutes.
+    Audio is read and encoded in blocks, the next ones read while one is encoded: an utterance of hours takes no more
+    memory than one of minutes.
     An interrupted extraction goes on where it stopped. Utterances whose audio cannot be read are left out and
     listed in `rejected.tsv`.
 
@@ -90,17 +92,24 @@ def extract_units(
     return summary
 
 
-def encode_utterance(model: VQVAE, utterance: Utterance) -> tuple[np.ndarray, float]:
-    """Return the units (N,) int64 of one utterance, read and encoded in blocks, and its length in seconds.
+def encode_utterance(model: VQVAE, utterance: Utterance, blocks: Iterable[Block]) -> tuple[np.ndarray, float]:
+    """Return the units (N,) int64 of one utterance, encoded block by block, and its length in seconds.
 
     Raises:
         AudioError: its audio cannot be read.
         VQAudioError: its audio has another rate than the model's.
     """
-    with open_region(utterance) as region:
-        require_rate(utterance, region.sample_rate, model.config.sample_rate)
-        units = torch.cat(list(model.encode_stream(_blocks(model, region))))
-        return units.cpu().numpy(), region.frames / region.sample_rate
+    rate, device, samples = model.config.sample_rate, next(model.parameters()).device, 0
+
+    def waveform() -> Iterator[Tensor]:
+        nonlocal samples
+        for block in blocks:
+            require_rate(utterance, block.sample_rate, rate)
+            samples += len(block.samples)
+            yield torch.from_numpy(block.samples).to(device)
+
+    units = torch.cat(list(model.encode_stream(waveform())))
+    return units.cpu().numpy(), samples / rate
 
 
 def require_rate(utterance: Utterance, rate: int, expected: int) -> None:
@@ -110,12 +119,6 @@ def require_rate(utterance: Utterance, rate: int, expected: int) -> None:
             f"{utterance.recording} has {rate} Hz, the model takes {expected} Hz: convert the data first "
             f"(`vqaudio data format --sample_rate {expected}`, or the recipe's format stage)"
         )
-
-
-def _blocks(model: VQVAE, region: Region) -> Iterator[Tensor]:
-    device = next(model.parameters()).device
-    for block in region.blocks():
-        yield torch.from_numpy(block).to(device)
 
 
 def _refuse_other_models_units(folder: Path, spec: UnitSpec) -> None:
@@ -136,15 +139,18 @@ def _encode_all(model: VQVAE, data: DataDir, partial: PartialUnits, progress: bo
     missing = [u for u in data.utterances if u.id not in partial.sequences]
     if len(missing) < len(data):
         logger.info("going on: %d utterances are done, %d to do", len(partial.sequences), len(missing))
-    for utterance in tqdm(missing, desc="extract", unit="utt", disable=not progress):
-        try:
-            units, seconds = encode_utterance(model, utterance)
-        except AudioError as error:
-            logger.warning("%s is left out: %s", utterance.id, error)
-            rejected.append(Rejection(utterance.id, utterance.recording, error.reason))
-        else:
-            partial.append(utterance.id, units)
-            total += seconds
+    bar = tqdm(total=len(missing), desc="extract", unit="utt", disable=not progress)
+    with bar, closing(read_ahead(missing)) as readings:
+        for utterance, blocks in readings:
+            try:
+                units, seconds = encode_utterance(model, utterance, blocks)
+            except AudioError as error:
+                logger.warning("%s is left out: %s", utterance.id, error)
+                rejected.append(Rejection(utterance.id, utterance.recording, error.reason))
+            else:
+                partial.append(utterance.id, units)
+                total += seconds
+            bar.update()
     return rejected, total
 
 
