@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.paths import PATHS, choose, failed, measure
+from benchmarks.readme import update_readme
 from benchmarks.rows import Row, markdown
 from benchmarks.timing import FULL, QUICK, surroundings, use_cores
 from vqaudio.audio.atomic import write_text_whole
@@ -38,6 +39,8 @@ def carry_out(options: argparse.Namespace) -> None:
     elif options.list:
         width = max(map(len, names))
         print("\n".join(f"{name:<{width}}  {PATHS[name].what}" for name in names))
+    elif options.readme:
+        update_readme(options.readme, ROOT / "README.md")
     elif options.here:
         run_here(names[0], options)
     else:
@@ -52,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="see that all runs; the figures mean little")
     parser.add_argument("--list", action="store_true", help="list the paths")
     parser.add_argument("--install", action="store_true", help=f"install what is compared with into {peers.FOLDER}")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="put the rows of such a FILE into README.md")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)  # one path, in this process
     return parser
 

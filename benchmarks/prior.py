@@ -24,7 +24,8 @@ from vqaudio.models.sampling import Draw
 UNITS_PER_SECOND = Unit("units/s")
 STACK = StackConfig(layers=20, stacks=2, residual_channels=256, gate_channels=512, skip_channels=256)
 CODES = 512
-LENGTH = 256
+LENGTH = 625
+"""Five seconds at 125 units a second: as long as recipes let an utterance become."""
 SAMPLED_POSITIONS = 16
 """Positions at which recomputing is timed, in the middle of stretches of equal length: its cost grows steadily."""
 

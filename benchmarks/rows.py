@@ -59,11 +59,19 @@ class Row:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table of `rows`, and below it what there is to say about each."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    lines = table(rows, COLUMNS)
     remarks = [(row.path, "; ".join(filter(None, (row.failed, row.note)))) for row in rows]
     lines += ["", *(f"- `{path}`: {remark}" for path, remark in remarks if remark)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def table(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """Return the lines of a Markdown table with some of COLUMNS."""
+    lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
+    for row in rows:
+        cells = dict(zip(COLUMNS, _cells(row)))
+        lines.append(f"| {' | '.join(cells[column] for column in columns)} |")
+    return lines
 
 
 def figure(value: float | None) -> str:

@@ -14,10 +14,12 @@ from torch import nn
 from benchmarks import __main__ as program
 from benchmarks import extraction, generation, limits, memory, peers, quantizer, timing
 from benchmarks.paths import PATHS, measure
+from benchmarks.readme import BEGIN, END, update_readme
 from benchmarks.rows import Row, Unit, figure, markdown
 from benchmarks.sizes import CLASSES, PAPER, multiply_adds
 from benchmarks.timing import QUICK, Absent, Contest, Effort, Limit, Side
 from tests.markdown import ROOT, sections, table
+from vqaudio.errors import VQAudioError
 from vqaudio.generation import pack
 from vqaudio.generation.engine import ENGINES
 from vqaudio.models.encoder import Encoder
@@ -285,3 +287,23 @@ def test_an_absent_peer_has_no_ratio(monkeypatch):
     monkeypatch.setattr(timing, "speeds_by_turns", lambda sides, _: [[10.0]] * len(sides))
     row = timing.hold("a", COST, Contest(Side("ours", print, 1), Absent("p 1.0", "not here")), QUICK)
     assert (row.ours, row.peer, row.ratio, row.failed, row.peer_name) == (100.0, None, None, "not here", "p 1.0")
+
+
+def test_the_readmes_table_is_made_from_a_file_of_rows(tmp_path):
+    row = {"path": "p", "unit": "samples/s", "peer_name": "them", "ours": 18700.0, "peer": 406.0, "ratio": 46.1}
+    results, readme = tmp_path / "r.json", tmp_path / "README.md"
+    results.write_text(json.dumps([{**row, "machine": "a box, 2 threads", "date": "2026-01-01", "torch": "2.13"}]))
+    readme.write_text("before\n<!-- speed:begin -->\nold\n<!-- speed:end -->\nafter\n")
+    update_readme(results, readme)
+    text = readme.read_text()
+    assert "| p | 18,700 | 406 | samples/s | 46.1 | – | them |" in text
+    assert "old" not in text and text.startswith("before\n") and text.endswith("\nafter\n")
+    assert "a box, 2026-01-01" in text
+    results.write_text("{}")
+    with pytest.raises(VQAudioError, match="is not what --json writes"):
+        update_readme(results, readme)
+
+
+def test_the_readme_has_a_row_for_every_path():
+    body = (ROOT / "README.md").read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    assert re.findall(r"^\| (\w+) \|", body, re.M)[1:] == list(PATHS)
