@@ -2,7 +2,7 @@
 
     pip install faster-whisper
     python benchmarks/intelligibility.py --model_dir WHISPER_FOLDER --data_dir dump/test --audio EXP/resynthesis \
-        --match -en- --json EXP/intelligibility.json
+        --match=-en- --json EXP/intelligibility.json
 
 WHISPER_FOLDER is a CTranslate2 Whisper model on disk. Word error rate: (substitutions + deletions + insertions) over
 the words of the reference, in percent, pooled over utterances; against the transcripts in `text`, and against what the

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vqaudio import csrc
-from vqaudio.models.convolve import convolve
+from vqaudio.models.convolve import convolve, gelu
 from vqaudio.models.nearest import kernel_available
 
 try:
@@ -66,6 +66,17 @@ def test_gelu_to_rounding(instructions):
     wanted = F.gelu(x.double())
     # erf to 4e-7, times half of x, and the rounding of the result.
     assert ((y.double() - wanted).abs() <= 2.5e-7 * x.double().abs()).all()
+    assert torch.equal(gelu(x, instructions), y)
+
+
+@each_instruction_set
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 100])
+def test_gelu_of_so_many_numbers_and_no_others(instructions, count):
+    x = frames(3, count, 1)
+    y = gelu(x, instructions)
+    torch.testing.assert_close(y.double(), F.gelu(x.double()), rtol=0, atol=1e-6)
+    across = frames(1, 5, 7).transpose(1, 2)
+    assert torch.equal(gelu(across, instructions), gelu(across.contiguous(), instructions))
 
 
 @each_instruction_set

@@ -94,4 +94,15 @@ void EXPORTED(vqaudio_convolve)(const float* x, int64_t rows, const float* taps,
             }
 }
 
+// y = the GELU of x, `count` floats.
+void EXPORTED(vqaudio_gelu)(const float* x, int64_t count, float* y) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) store(y + i, vgelu(loadf(x + i)));
+    if (i == count) return;
+    float rest[LANES] = {};
+    memcpy(rest, x + i, (count - i) * sizeof(float));
+    store(rest, vgelu(loadf(rest)));
+    memcpy(y + i, rest, (count - i) * sizeof(float));
+}
+
 }  // extern "C"

@@ -57,7 +57,22 @@ def convolve(
             )  # fmt: skip
 
     over_shares(run, blocks, B * rows * width * frame * outputs)
-    return y[..., :outputs]
+    return y if outputs == y.shape[2] else y[..., :outputs]
+
+
+def gelu(x: Tensor, instructions: str | None = None) -> Tensor:
+    """Return the GELU of a tensor that `kernel_serves`, computed as `convolve` does."""
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    _gelu(instructions or instruction_set())(x.data_ptr(), x.numel(), y.data_ptr())
+    return y
+
+
+@cache
+def _gelu(instructions: str) -> ctypes._NamedFuncPointer:
+    function = kernel("vqaudio_gelu", instructions)
+    function.argtypes = [c_void_p, c_int64, c_void_p]
+    return function
 
 
 @cache

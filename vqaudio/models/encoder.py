@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqaudio.config import EncoderConfig
-from vqaudio.models.convolve import convolve, kernel_serves
+from vqaudio.models.convolve import convolve, gelu, kernel_serves
 
 
 class FrameConv(nn.Module):
@@ -34,16 +34,16 @@ class FrameConv(nn.Module):
         bound = (in_channels * width) ** -0.5
         nn.init.uniform_(self.taps.weight, -bound, bound)
 
-    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
+    def forward(self, x: Tensor, activate: bool = False) -> Tensor:
         """Map (B, M, in) to (B, M - width + 1, out), or to the GELU of that."""
         if kernel_serves(x, self.taps.weight):
-            return convolve(x, self.taps.weight, self.bias, self.width, gelu)
+            return convolve(x, self.taps.weight, self.bias, self.width, activate)
         products = self.taps(x)  # (B, M, width · out)
         length = x.shape[1] - self.width + 1
         total = self.bias.to(products.dtype)
         for tap, product in enumerate(products.split(self.out_channels, dim=-1)):
             total = total + product[:, tap : tap + length]
-        return F.gelu(total) if gelu else total
+        return F.gelu(total) if activate else total
 
 
 class FrameLinear(nn.Linear):
@@ -64,7 +64,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, M, C) to (B, M - 2, C)."""
-        return x[:, 1:-1] + self.narrow(self.wide(F.gelu(x), gelu=True))
+        activated = gelu(x) if kernel_serves(x, self.wide.taps.weight) else F.gelu(x)
+        return x[:, 1:-1] + self.narrow(self.wide(activated, activate=True))
 
 
 class Encoder(nn.Module):
@@ -102,7 +103,7 @@ class Encoder(nn.Module):
         x = (waveform * self.config.input_gain)[..., None]  # (B, samples, 1)
         for stride, convolution in zip(self.config.strides, self.strided):
             groups = x.reshape(len(x), -1, stride * x.shape[2])  # (B, M, stride · C)
-            x = convolution(groups, gelu=True)  # (B, M - 1, C)
+            x = convolution(groups, activate=True)  # (B, M - 1, C)
         for block in self.blocks:
             x = block(x)
         return self.output(x)
