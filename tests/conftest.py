@@ -2,18 +2,29 @@
 
 import logging
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Take back what a test changes in the package's logging: the command line sets it up for the whole process."""
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """Take back what the block changes in the package's logging: the command line sets it up for the whole process."""
     logger = logging.getLogger("vqaudio")
     handlers, level = list(logger.handlers), logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """Keep a test's logging to itself. Fixtures of modules and sessions, which come before, see to it themselves."""
+    with logging_restored():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.cli.conftest import LENGTHS
+from tests.conftest import logging_restored
 from tests.small import HOP, RATE
 from vqaudio.audio import read_audio
 from vqaudio.cli import streaming
@@ -30,7 +31,8 @@ def decode(lab, *more):
 def files(lab, tmp_path_factory):
     """Decoded to files: 16-bit samples by utterance."""
     out = tmp_path_factory.mktemp("files")
-    assert main([str(word) for word in decode(lab, "--out", out)]) == 0
+    with logging_restored():
+        assert main([str(word) for word in decode(lab, "--out", out)]) == 0
     return {path.stem: samples(path) for path in out.glob("*.wav")}
 
 
