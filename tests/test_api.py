@@ -14,7 +14,7 @@ from tests.small import CODES, HOP, RATE, SPEAKERS, decoded_by_hand, small_prior
 from vqaudio.api import Model, Prior
 from vqaudio.audio.resample import resample
 from vqaudio.errors import ModelError, UnitsError, VQAudioError
-from vqaudio.generation.gate import PrecisionRecord
+from vqaudio.generation.precision_gate import PrecisionRecord
 from vqaudio.models.folder import save_model, weights_hash
 from vqaudio.units.spec import UnitSpec
 

@@ -28,7 +28,7 @@ from vqaudio.audio.resample import resample
 from vqaudio.audio.waveform import as_waveform
 from vqaudio.errors import ModelError, UnitsError, VQAudioError
 from vqaudio.generation.decode import generate_waveforms
-from vqaudio.generation.gate import LIMITS, PrecisionRecord, require_gate
+from vqaudio.generation.precision_gate import LIMITS, PrecisionRecord, require_gate
 from vqaudio.generation.prior import sample_units
 from vqaudio.generation.stream import stream_waveform
 from vqaudio.models import folder as model_folder
@@ -309,7 +309,7 @@ class Model:
         return sample_units(prior.network, len(indices), indices, max_units=max_units, **options)
 
     def require_precision(self, precision: str, force: bool = False) -> None:
-        """Raise ModelError unless the model has passed the gate of `precision` or it is forced: see `gate`."""
+        """Raise ModelError unless the model has passed the gate of `precision` or it is forced (`precision_gate`)."""
         if precision in LIMITS and not force:
             require_gate(self.precision_record, model_folder.weights_hash(self.network), precision)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.small import HOP, write_data
 from vqaudio import csrc
-from vqaudio.generation.gate import PrecisionRecord
+from vqaudio.generation.precision_gate import PrecisionRecord
 from vqaudio.models.folder import load_vqvae, weights_hash
 
 

@@ -29,7 +29,7 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure, and write the record."""
     from vqaudio.evaluation.precision import engine_bits
-    from vqaudio.generation.gate import LIMITS, PrecisionRecord
+    from vqaudio.generation.precision_gate import LIMITS, PrecisionRecord
     from vqaudio.models.folder import load_vqvae, weights_hash
 
     model, speakers = load_vqvae(options.model, set_up_compute(options.device, options.threads))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from vqaudio.errors import ModelError
-from vqaudio.generation.gate import RECORD_FILE, PrecisionRecord, require_gate
+from vqaudio.generation.precision_gate import RECORD_FILE, PrecisionRecord, require_gate
 
 RECORD = PrecisionRecord("abc", 5.0, {"bfloat16": 0.0001, "int8": 0.0213}, 40, 123.0)
 
