@@ -22,7 +22,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqaudio.config import StackConfig
-from vqaudio.models.gate import gate, gate_backward
 
 
 class GatedLayers(torch.autograd.Function):
@@ -45,14 +44,17 @@ class GatedLayers(torch.autograd.Function):
         inputs[0, history:] = x.reshape(T * B, R)
         activations = x.new_empty(L, T * B, G)  # tanh in the first half of the channels, sigmoid in the second
         gates = x.new_empty(T * B, L * Z)
-        condition = condition.view(N, B, L, G)
+        held = condition.view(N, 1, B, L, G)
         for layer, dilation in enumerate(dilations):
             now = inputs[layer, history:]
             past = inputs[layer, history - dilation * B :][: T * B]
             h = activations[layer]
-            torch.mm(past, taps[layer, 0], out=h).addmm_(now, taps[layer, 1])
+            h.view(N, T // N, B, G).copy_(held[:, :, :, layer])
+            h.addmm_(past, taps[layer, 0]).addmm_(now, taps[layer, 1])
+            h[:, :Z].tanh_()
+            h[:, Z:].sigmoid_()
             z = gates[:, layer * Z : (layer + 1) * Z]
-            gate(h, condition[:, :, layer], out=z)
+            torch.mul(h[:, :Z], h[:, Z:], out=z)
             if layer + 1 < L:
                 after = inputs[layer + 1, history:]
                 torch.addmm(now, z, residual[layer], out=after)
@@ -80,7 +82,9 @@ class GatedLayers(torch.autograd.Function):
             if layer + 1 < L:
                 d_z = torch.addmm(d_z, d_x, residual[layer].t())
                 torch.mm(gates[:, layer * Z : (layer + 1) * Z].t(), d_x, out=d_residual[layer])
-            gate_backward(d_z, activations[layer], d_h)
+            tanh, sigmoid = activations[layer, :, :Z], activations[layer, :, Z:]
+            d_h[:, :Z] = torch.ops.aten.tanh_backward(d_z * sigmoid, tanh)
+            d_h[:, Z:] = torch.ops.aten.sigmoid_backward(d_z * tanh, sigmoid)
             torch.sum(d_h.view(N, T // N, B, G), dim=1, out=d_condition[:, :, layer])
             torch.mm(past.t(), d_h, out=d_taps[layer, 0])
             torch.mm(now.t(), d_h, out=d_taps[layer, 1])
