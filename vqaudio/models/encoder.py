@@ -37,7 +37,7 @@ class FrameConv(nn.Module):
     def forward(self, x: Tensor, activate: bool = False) -> Tensor:
         """Map (B, M, in) to (B, M - width + 1, out), or to the GELU of that."""
         if kernel_serves(x, self.taps.weight):
-            return convolve(x, self.taps.weight, self.bias, self.width, gelu=activate)
+            return convolve(x, self.taps.weight, self.bias, self.width, activate)
         products = self.taps(x)  # (B, M, width · out)
         length = x.shape[1] - self.width + 1
         total = self.bias.to(products.dtype)
@@ -49,11 +49,9 @@ class FrameConv(nn.Module):
 class FrameLinear(nn.Linear):
     """nn.Linear on frames (B, M, in) -> (B, M, out), by the same kernel as FrameConv."""
 
-    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """Map (B, M, in) to (B, M, out), to which `added` of the same shape is added where it is given."""
-        if kernel_serves(x, self.weight):
-            return convolve(x, self.weight, self.bias, width=1, added=added)
-        return super().forward(x) if added is None else added + super().forward(x)
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, M, in) to (B, M, out)."""
+        return convolve(x, self.weight, self.bias, width=1) if kernel_serves(x, self.weight) else super().forward(x)
 
 
 class ResidualBlock(nn.Module):
@@ -67,7 +65,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, M, C) to (B, M - 2, C)."""
         activated = gelu(x) if kernel_serves(x, self.wide.taps.weight) else F.gelu(x)
-        return self.narrow(self.wide(activated, activate=True), added=x[:, 1:-1])
+        return x[:, 1:-1] + self.narrow(self.wide(activated, activate=True))
 
 
 class Encoder(nn.Module):
