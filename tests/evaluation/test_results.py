@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from vqaudio.errors import VQAudioError
-from vqaudio.evaluation.measures import GROUPS
-from vqaudio.evaluation.results import read_results, write_results
+from vqaudio.evaluation.measures import GROUPS, MEASURES
+from vqaudio.evaluation.optional import NotMeasured
+from vqaudio.evaluation.results import Results, read_results, write_results
 
 KEYS = [
     "bits_per_sample",
@@ -127,7 +128,9 @@ keeps up with listening |
 """
 
 
-def report(folder, **results) -> str:
+def report(folder, **figures) -> str:
+    results = Results()
+    results.put_all(figures)
     write_results(folder, results)
     return (folder / "RESULTS.md").read_text(encoding="utf-8")
 
@@ -142,15 +145,14 @@ def test_golden_report(tmp_path):
 
 
 def test_json_holds_what_was_given(tmp_path):
-    write_results(tmp_path, RESULTS)
+    write_results(tmp_path, Results(dict(RESULTS)))
     assert json.loads((tmp_path / "results.json").read_text()) == RESULTS
-    assert read_results(tmp_path) == RESULTS
+    assert read_results(tmp_path) == Results(RESULTS)
 
 
 def test_every_key_is_explained():
-    measures = {measure.key: measure for group in GROUPS.values() for measure in group}
-    assert set(KEYS) <= set(measures)
-    for measure in measures.values():
+    assert set(KEYS) <= MEASURES.keys()
+    for measure in MEASURES.values():
         assert measure.better in ("higher", "lower", "")
         assert measure.unit and measure.meaning
         assert "|" not in measure.label + measure.unit + measure.meaning  # it would break the table
@@ -160,7 +162,8 @@ def test_a_table_row_has_five_cells(tmp_path):
     text = report(tmp_path, **dict.fromkeys(KEYS, 1.0))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows} == {6}
-    assert len(rows) == len(KEYS) + 2 * len(GROUPS)
+    tables = [group for group in GROUPS.values() if {m.key for m in group} & set(KEYS)]
+    assert len(rows) == len(KEYS) + 2 * len(tables)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +183,8 @@ def test_near_agreement_does_not_round_to_agreement(tmp_path):
 
 
 def test_values_of_numpy_and_torch_are_numbers(tmp_path):
-    write_results(tmp_path, {"a": np.float32(0.5), "b": torch.tensor(2.0), "c": np.int64(3)})
-    assert read_results(tmp_path) == {"a": 0.5, "b": 2, "c": 3}
+    report(tmp_path, a=np.float32(0.5), b=torch.tensor(2.0), c=np.int64(3))
+    assert read_results(tmp_path).figures == {"a": 0.5, "b": 2, "c": 3}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -189,19 +192,21 @@ def test_what_is_not_finite_is_not_measured_and_the_rest_kept(tmp_path, caplog, 
     with caplog.at_level(logging.WARNING):
         text = report(tmp_path, bits_per_sample=value, code_usage=0.9)
     assert "bits_per_sample" in caplog.text
-    assert read_results(tmp_path) == {"bits_per_sample": None, "code_usage": 0.9}
+    results = read_results(tmp_path)
+    assert results.figures == {"bits_per_sample": None, "code_usage": 0.9}
+    assert results.not_measured == {"bits_per_sample": f"it came out as {value}"}
     assert "not measured" in text and re.search(r"codes in use \| 90\.0", text)
 
 
 @pytest.mark.parametrize("value", ["4.4", True, [1, 2], torch.zeros(2)])
 def test_what_is_no_number_is_refused(tmp_path, value):
     with pytest.raises(VQAudioError, match=r"result 'bits_per_sample' is .*expected a number"):
-        write_results(tmp_path, {"bits_per_sample": value})
+        report(tmp_path, bits_per_sample=value)
     assert not list(tmp_path.iterdir())
 
 
 def test_full_disk_keeps_the_former_results(tmp_path, monkeypatch):
-    write_results(tmp_path, {"code_usage": 0.5})
+    write_results(tmp_path, Results({"code_usage": 0.5}))
     before = {path.name: path.read_text() for path in tmp_path.iterdir()}
 
     def full(_):
@@ -209,15 +214,72 @@ def test_full_disk_keeps_the_former_results(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(VQAudioError, match=r"cannot write .*RESULTS\.md: No space left"):
-        write_results(tmp_path, {"code_usage": 0.9})
+        write_results(tmp_path, Results({"code_usage": 0.9}))
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "has not been scored"), ("{", "cannot be read"), ("[]", "holds a list")]
+    ("content", "words"),
+    [(None, "has not been scored"), ("{", "cannot be read"), ("[]", r"holds \[\], expected an object")],
 )
 def test_unreadable_results_are_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / "results.json").write_text(content)
     with pytest.raises(VQAudioError, match=words):
+        read_results(tmp_path)
+
+
+def everything() -> Results:
+    """Results that have all there can be."""
+    results = Results({"codebook_size": 512}, about={"date": "2026-01-01", "command": "vqaudio score a|b"})
+    results.put("phone_accuracy", 0.3456, (0.31, 0.378))
+    results.lack(["abx_within", "phone_accuracy"], "no phones.ctm")
+    results.baselines["mfcc_kmeans"] = Results({"phone_accuracy": 0.25}, {"phone_accuracy": (0.2, 0.3)})
+    results.sweep["0.7"] = Results({"self_bleu": 0.5, "ended_share": 1.0})
+    results.sweep["held-out"] = Results({"self_bleu": 0.25})
+    return results
+
+
+def test_all_parts_survive_the_file(tmp_path):
+    write_results(tmp_path, everything())
+    assert read_results(tmp_path) == everything()
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["phone_accuracy"] == 0.3456 and content["intervals"] == {"phone_accuracy": [0.31, 0.378]}
+    assert content["abx_within"] is None and content["not_measured"] == {"abx_within": "no phones.ctm"}
+    assert content["baselines"]["mfcc_kmeans"]["phone_accuracy"] == 0.25
+    assert content["sweep"]["0.7"] == {"self_bleu": 0.5, "ended_share": 1.0}
+
+
+def test_the_report_shows_intervals_baselines_temperatures_and_reasons(tmp_path):
+    write_results(tmp_path, everything())
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "| phone accuracy | 34.6 | 31.0 to 37.8 | 25.0 | % | higher |" in text
+    assert "|  | value | interval | k-means of MFCCs | unit |" in text
+    assert "| ABX error, one speaker | not measured |" in text
+    assert "- `abx_within`: no phones.ctm" in text
+    assert "|  | 0.7 | held-out | unit |" in text
+    assert "| self-BLEU | 0.500 | 0.250 | share |" in text and "| ended by themselves | 100.0 |  | % |" in text
+    assert "vqaudio score a\\|b" in text  # a bar would end the cell
+
+
+def test_a_figure_that_comes_later_is_no_longer_missing():
+    results = everything()
+    results.put("abx_within", 0.1)
+    assert results.not_measured == {} and results.figures["abx_within"] == 0.1
+
+
+def test_a_part_that_cannot_be_measured_leaves_its_reason_and_keeps_what_there_is():
+    results = Results()
+    with results.part("a", "b"):
+        results.put("a", 1)
+        raise NotMeasured("no material")
+    assert results.figures == {"a": 1, "b": None} and results.not_measured == {"b": "no material"}
+    with pytest.raises(ZeroDivisionError), results.part("c"):  # a mistake of the program is no reason
+        1 / 0  # noqa: B018
+
+
+@pytest.mark.parametrize("content", ['{"intervals": 1}', '{"baselines": {"x": []}}', '{"a": "text"}'])
+def test_results_of_another_form_are_refused(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(VQAudioError, match=r"results\.json|'a'"):
         read_results(tmp_path)

@@ -147,7 +147,7 @@ def _compare(options: argparse.Namespace, model: Model, utterances: list[Utteran
     if not pairs:
         logger.warning("no utterance of %s is in %s: nothing to compare", options.units, options.natural)
         return
-    figures = compare_audio([p.natural for p in pairs], [p.reconstructed for p in pairs], model.sample_rate)
+    figures = compare_audio([p.natural for p in pairs], [p.made for p in pairs], model.sample_rate)
     for name, value in figures.items():
         logger.info("%s: %.4g", name, value)
     if options.figures:

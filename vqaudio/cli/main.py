@@ -18,7 +18,20 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 import vqaudio
-from vqaudio.cli import check_precision, convert, data, decode, extract, info, sample, score, train, train_prior
+from vqaudio.cli import (
+    check_precision,
+    compare,
+    convert,
+    data,
+    decode,
+    extract,
+    info,
+    report,
+    sample,
+    score,
+    train,
+    train_prior,
+)
 from vqaudio.cli.logs import set_up_logging
 from vqaudio.cli.parser import Group, Parser, UsageError, Verb, find_verb, group_help
 from vqaudio.errors import VQAudioError
@@ -37,6 +50,8 @@ COMMAND = Group(
         "convert": convert.VERB,
         "sample": sample.VERB,
         "score": score.VERB,
+        "compare": compare.VERB,
+        "report": report.VERB,
         "info": info.VERB,
     },
 )

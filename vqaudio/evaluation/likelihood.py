@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,9 +30,24 @@ def bits_per_sample(
 ) -> float:
     """Mean of -log2 p(x_t | x_<t, units, speaker) over all samples of all utterances, in bits per sample.
 
+    Samples weigh alike, so that a long utterance counts more than a short one. Range: above 0; the lower, the
+    better. For the arguments, and what x is, see `utterance_bits`.
+    """
+    bits, samples = utterance_bits(model, utterances, device, units, seed)
+    return float(bits.sum() / samples.sum())
+
+
+def utterance_bits(
+    model: VQVAE,
+    utterances: Iterable[tuple[Tensor, int]],
+    device: torch.device | str = "cpu",
+    units: Units = "true",
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return -log2 p(x | units, speaker) of each utterance, in bits, and its samples: float64 (U,), int64 (U,).
+
     x is what the decoder models: the pre-emphasised waveform at the levels of its output distribution (with
-    256 companded levels, a decoder that knows nothing has 8 bits). Computed in float32; samples weigh alike, so
-    that a long utterance counts more than a short one. Range: above 0; the lower, the better.
+    256 companded levels, a decoder that knows nothing has 8 bits per sample). Computed in float32.
 
     Args:
         utterances: waveforms (T,) at the model's rate, and speaker indices (`heldout.read_heldout`).
@@ -44,19 +60,19 @@ def bits_per_sample(
             f"units {units!r}: expected one of {', '.join(get_args(Units))}.{did_you_mean(units, get_args(Units))}"
         )
     generator = torch.Generator().manual_seed(seed)
-    nats, samples = 0.0, 0
+    nats, samples = [], []
     with evaluating(model), torch.inference_mode():
         for waveform, speaker in utterances:
             nll = utterance_nll(model, waveform.to(device), speaker, units, generator)
-            nats += float(nll.double().sum())
-            samples += len(nll)
+            nats.append(float(nll.double().sum()))
+            samples.append(len(nll))
     if not samples:
         raise VQAudioError("no samples to score: no utterances, or empty ones")
-    return nats / samples / math.log(2)
+    return np.array(nats) / math.log(2), np.array(samples)
 
 
 def utterance_nll(model: VQVAE, waveform: Tensor, speaker: int, units: Units, generator: torch.Generator) -> Tensor:
-    """Return -ln p of each sample (T,) of one waveform (T,), in nats; for `units` see `bits_per_sample`."""
+    """Return -ln p of each sample (T,) of one waveform (T,), in nats; for `units` see `utterance_bits`."""
     if waveform.dim() != 1 or len(waveform) == 0:
         raise VQAudioError(f"waveform of shape {tuple(waveform.shape)}, expected mono samples (T,), T ≥ 1")
     z_q = _altered(model, model.encode(waveform), units, generator)[None]  # (1, N, D)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,17 +31,25 @@ def prior_bits_per_unit(
     Raises:
         UnitsError: no units, units outside the codebook, or speakers missing for a prior that needs them.
     """
-    speakers = _checked(prior, units, speakers)
-    unit_nats = end_nats = 0.0
-    with evaluating(prior), torch.inference_mode():
-        for sequence, speaker in zip(units, speakers, strict=True):
-            nll = sequence_nll(prior, sequence, speaker)
-            unit_nats += float(nll[:-1].sum())
-            end_nats += float(nll[-1])
+    bits, end_bits = utterance_prior_bits(prior, units, speakers)
     return {
-        "bits_per_unit": unit_nats / sum(map(len, units)) / math.log(2),
-        "end_bits_per_utterance": end_nats / len(units) / math.log(2),
+        "bits_per_unit": float(bits.sum()) / sum(map(len, units)),
+        "end_bits_per_utterance": float(end_bits.mean()),
     }
+
+
+def utterance_prior_bits(
+    prior: UnitPrior, units: Sequence[Tensor], speakers: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return -log2 p(u | speaker) of each utterance and of its end, in bits: float64 (U,) each.
+
+    Arguments and errors are those of `prior_bits_per_unit`.
+    """
+    speakers = _checked(prior, units, speakers)
+    with evaluating(prior), torch.inference_mode():
+        nats = [sequence_nll(prior, sequence, speaker) for sequence, speaker in zip(units, speakers, strict=True)]
+    sums = np.array([[float(nll[:-1].sum()), float(nll[-1])] for nll in nats]) / math.log(2)  # (U, 2)
+    return sums[:, 0], sums[:, 1]
 
 
 def sequence_nll(prior: UnitPrior, units: Tensor, speaker: int) -> Tensor:

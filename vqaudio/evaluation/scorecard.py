@@ -1,14 +1,18 @@
 """The scores of one experiment, from the model and what the other verbs have left: what `vqaudio score` writes.
 
-train units ──▶ codebook     held-out units ──▶ prior        train.json       ──▶ training
-held-out audio ──▶ decoder, agreement              generation.json, WAV files ──▶ generation
+train units ──▶ codebook          units, phones, speakers ──▶ what units know; baselines
+audio       ──▶ decoder, agreement       resynthesis/     ──▶ reconstruction
+units       ──▶ prior                    conversion/      ──▶ voice conversion
+prior, decoder ──▶ unconditional samples at several temperatures
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,162 +24,202 @@ from torch import Tensor
 from vqaudio.corpus import DataDir, Utterance
 from vqaudio.corpus.reading import utterance_seconds
 from vqaudio.errors import UnitsError, VQAudioError
-from vqaudio.evaluation import unit_statistics
 from vqaudio.evaluation.agreement import batch_agreement, chunk_agreement
-from vqaudio.evaluation.audio_statistics import compare_audio
-from vqaudio.evaluation.heldout import read_heldout
-from vqaudio.evaluation.likelihood import bits_per_sample
-from vqaudio.evaluation.prior import prior_bits_per_unit
-from vqaudio.evaluation.resynthesis import draw_pairs, read_pairs
-from vqaudio.models.folder import load_prior, load_vqvae, speaker_index
-from vqaudio.models.prior import UnitPrior
-from vqaudio.units.spec import UnitSpec, check_compatible
+from vqaudio.evaluation.experiment import Experiment
+from vqaudio.evaluation.heldout import choose_evenly, read_heldout, read_waveforms
+from vqaudio.evaluation.likelihood import utterance_bits
+from vqaudio.evaluation.material import Material
+from vqaudio.evaluation.optional import NotMeasured
+from vqaudio.evaluation.recognisers import Recogniser, load_recogniser
+from vqaudio.evaluation.results import Results
+from vqaudio.evaluation.uncertainty import ratio_interval
+from vqaudio.evaluation.unit_scores import score_units, unit_costs
+from vqaudio.evaluation.unit_set import UnitSet
+from vqaudio.models.folder import load_vqvae
+from vqaudio.units.extract import extract_units
+from vqaudio.units.spec import SPEC_FILE, UnitSpec, check_compatible
 from vqaudio.units.text import read_frame_units
 
 logger = logging.getLogger(__name__)
 
-Figures = dict[str, float | int | None]
-"""Keys of `measures.GROUPS`; None for what could not be measured."""
-
 GROUP = 64
 """Utterances in memory at a time while agreement is measured."""
+COSTS = ("codebook_size", "unit_rate_hz", "code_usage", "code_perplexity", "bitrate_nominal", "bitrate_entropy",
+         "bitrate_collapsed", "bitrate_collapsed_durations")  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """Where the parts of an experiment lie; those that may be None are left out of the scores."""
+class Scope:
+    """How much is measured, and with what.
 
-    model: Path
-    data_dir: Path
-    units: Path
-    """Units of the held-out utterances."""
-    train_units: Path
-    prior: Path | None = None
-    training: Path | None = None
-    """train.json of the VQ-VAE's training."""
-    resynthesis: Path | None = None
-    """Folder of reconstructed held-out utterances, with generation.json."""
-    figures: Path | None = None
-    """Folder for figures of reconstructions."""
+    Attributes:
+        seed: of everything drawn at random.
+        max_seconds: audio that likelihoods and agreement are measured on, spread evenly over the sorted utterances.
+        phones: the set of phones that alignments are folded to (`phone_sets.choose_phone_set`).
+        asr: which recogniser reads (`recognisers.load_recogniser`); None for none.
+        temperatures: of the prior, for unconditional samples.
+        num_samples: unconditional samples of each temperature whose units are scored.
+        num_spoken: how many of these are decoded, to be heard and scored.
+        sample_seconds: longest unconditional sample.
+        skip: names of parts to leave out, keys of `Scorecard.parts`.
+        progress: whether to show progress bars.
+    """
+
+    seed: int = 0
+    max_seconds: float = 90.0
+    phones: str = "auto"
+    asr: str | None = None
+    temperatures: Sequence[float] = (0.7, 0.85, 1.0, 1.15)
+    num_samples: int = 64
+    num_spoken: int = 4
+    sample_seconds: float = 5.0
+    skip: Sequence[str] = ()
+    progress: bool = False
 
 
 class Scorecard:
     """Computes the scores of one experiment. Loading checks that its parts belong together.
 
-    Likelihoods are measured on `max_seconds` of held-out audio, spread evenly over the sorted utterances; agreement
-    on all of it; usage, perplexity and bitrate on the units of the training set.
+    Usage, perplexity and bit rates are those of the units of the training set where there are any, so that they do
+    not depend on how much is held out; everything else is measured on held-out utterances.
     """
 
-    def __init__(
-        self, experiment: Experiment, device: torch.device | str = "cpu", seed: int = 0, max_seconds: float = 600.0
-    ) -> None:
-        self.experiment, self.device, self.seed, self.max_seconds = experiment, torch.device(device), seed, max_seconds
+    def __init__(self, experiment: Experiment, device: torch.device | str = "cpu", scope: Scope | None = None) -> None:
+        self.experiment, self.device, self.scope = experiment, torch.device(device), scope or Scope()
+        missing = experiment.missing()
+        if missing:
+            raise VQAudioError(f"no such {', '.join(missing)}: give the path, or make it first")
         self.model, self.speakers = load_vqvae(experiment.model, device)
         self.spec = UnitSpec.of_model(self.model)
-        self.heldout = DataDir.load(experiment.data_dir).utterances
-        self.units = self._read_units(experiment.units)
-        self.train_units = self._read_units(experiment.train_units)
-        self.scored = self._with_units(choose_evenly(self.heldout, max_seconds))
+        self.material = Material.load(experiment.data_dir, self.scope.phones)
+        self.heldout = self.material.utterances
+        self.units = self._heldout_units()
+        self.train_units = self._read_units(experiment.train_units) if experiment.train_units else {}
+        self.scored = self._with_units(choose_evenly(self.heldout, self.scope.max_seconds))
 
-    def measure(self) -> Figures:
-        """Return all figures, saying in the log what is being measured."""
-        figures: Figures = {}
-        for part in (
-            self.measure_codebook,
-            self.measure_agreement,
-            self.measure_decoder,
-            self.measure_audio,
-            self.measure_prior,
-            self.measure_speed,
-        ):
-            measured = part()
-            logger.info("%s", "  ".join(f"{key} {_shown(value)}" for key, value in measured.items()))
-            figures |= measured
-        return figures
+    @property
+    def parts(self) -> dict[str, Callable[[], Results]]:
+        """What is measured, in order: by the names that `Scope.skip` takes."""
+        from vqaudio.evaluation import audio_scores, prior_scores
 
-    def measure_codebook(self) -> Figures:
-        """Return size, rate, usage, perplexity and bitrates, over all units of the training set."""
-        codes, rate = self.spec.codebook_size, self.spec.unit_rate
-        counts = unit_statistics.unit_counts(self.train_units.values(), codes)
         return {
-            "codebook_size": codes,
-            "unit_rate_hz": rate,
-            "code_usage": unit_statistics.code_usage(counts),
-            "code_perplexity": unit_statistics.code_perplexity(counts),
-            "bitrate_nominal": unit_statistics.nominal_bitrate(rate, codes),
-            "bitrate_entropy": unit_statistics.entropy_bitrate(counts, rate),
+            "codebook": self.measure_codebook,
+            "units": self.measure_units,
+            "baselines": self.measure_baselines,
+            "agreement": self.measure_agreement,
+            "decoder": self.measure_decoder,
+            "reconstruction": lambda: audio_scores.measure_reconstruction(self),
+            "conversion": lambda: audio_scores.measure_conversion(self),
+            "prior": lambda: prior_scores.measure_prior(self),
+            "samples": lambda: prior_scores.measure_samples(self),
+            "speed": self.measure_speed,
         }
 
-    def measure_agreement(self) -> Figures:
-        """Return the shares of equal units alone, in batches and in chunks, over all held-out utterances."""
-        totals, units, seconds = np.zeros(2), 0, 0.0
+    def measure(self) -> Results:
+        """Return all scores, saying in the log what is being measured and how long it took."""
+        results = Results()
+        for name, part in self.parts.items():
+            if name in self.scope.skip:
+                logger.info("%s: left out", name)
+                continue
+            started = time.monotonic()
+            measured = part()
+            logger.info("%s (%.1f s): %s", name, time.monotonic() - started, _shown(measured))
+            results.merge(measured)
+        return results
+
+    def measure_codebook(self) -> Results:
+        """Return size, rate, usage, perplexity and bit rates: of the training set's units where there are any."""
+        results = Results()
+        results.put_all(unit_costs(self.train_units or self.units, self.spec.codebook_size, self.spec.unit_rate))
+        return results
+
+    @functools.cached_property
+    def recogniser(self) -> Recogniser | None:
+        """The recogniser that reads audio; None where none is asked for. Raises NotMeasured without its package."""
+        return None if self.scope.asr is None else load_recogniser(self.scope.asr)
+
+    @property
+    def unit_set(self) -> UnitSet:
+        """The held-out units, with the codebook's vectors."""
+        codes = self.model.quantizer.codebook.detach().float().cpu().numpy()
+        return UnitSet(self.units, self.spec.codebook_size, self.spec.unit_rate, codes)
+
+    def measure_units(self) -> Results:
+        """Return what the held-out units know of phones, speakers and languages."""
+        results = score_units(self.unit_set, self.material, self.scope.seed)
+        for key in COSTS:  # of the training set, in measure_codebook
+            results.figures.pop(key, None)
+        return results
+
+    def measure_baselines(self) -> Results:
+        """Return the scores of units from k-means over features of the same audio, at the same rate."""
+        from vqaudio.evaluation.baseline_scores import score_baselines
+
+        train = DataDir.load(self.experiment.train_dir).utterances if self.experiment.train_dir else self.heldout
+        results = score_baselines(train, self.material, self.spec, self.scope.seed)
+        results.about["baselines"] = f"fitted on {(self.experiment.train_dir or self.experiment.data_dir).name}"
+        return results
+
+    def measure_agreement(self) -> Results:
+        """Return the shares of equal units alone, in batches and in chunks; and how much is held out in all."""
+        totals, units = np.zeros(2), 0
         for number, waveforms in enumerate(self._waveform_groups()):
             count = sum(-(-len(w) // self.model.hop_length) for w in waveforms)
-            shares = batch_agreement(self.model, waveforms), chunk_agreement(self.model, waveforms, self.seed + number)
+            seed = self.scope.seed + number
+            shares = batch_agreement(self.model, waveforms), chunk_agreement(self.model, waveforms, seed)
             totals += np.multiply(shares, count)
             units += count
-            seconds += sum(map(len, waveforms)) / self.spec.sample_rate
         # Whole units are counted back, so that full agreement is exactly 1.
         batch, chunk = (round(total) / units for total in totals)
-        return {
-            "batch_agreement": batch,
-            "chunk_agreement": chunk,
-            "heldout_utterances": len(self.heldout),
-            "heldout_seconds": round(seconds, 3),
-        }
+        return Results(
+            {
+                "batch_agreement": batch,
+                "chunk_agreement": chunk,
+                "heldout_utterances": len(self.heldout),
+                "heldout_seconds": round(sum(map(utterance_seconds, self.heldout)), 3),
+            }
+        )
 
-    def measure_decoder(self) -> Figures:
+    def measure_decoder(self) -> Results:
         """Return the bits per sample with the right units, with shuffled ones and without any."""
-        figures: Figures = {}
-        for kind, suffix in (("true", ""), ("shuffled", "_shuffled_units"), ("zero", "_zero_units")):
-            heldout = read_heldout(self.scored, self.speakers, self.spec.sample_rate)
-            figures[f"bits_per_sample{suffix}"] = bits_per_sample(self.model, heldout, self.device, kind, self.seed)
-        return figures
+        results = Results()
+        keys = {"true": "bits_per_sample", "shuffled": "bits_per_sample_shuffled_units"}
+        keys["zero"] = "bits_per_sample_zero_units"
+        with results.part(*keys.values()):
+            self.require_known_speakers("the model")
+            for kind, key in keys.items():
+                heldout = read_heldout(self.scored, self.speakers, self.spec.sample_rate)
+                bits, samples = utterance_bits(self.model, heldout, self.device, kind, self.scope.seed)
+                results.put(key, *ratio_interval(bits, samples, seed=self.scope.seed))
+        return results
 
-    def measure_audio(self) -> Figures:
-        """Return level, silence, clipping and distance of the reconstructions that there are, and draw a few."""
-        folder = self.experiment.resynthesis
-        pairs = read_pairs(self.heldout, folder, self.spec.sample_rate, self.max_seconds) if folder else []
-        if not pairs:
-            logger.warning("no reconstruction of a held-out utterance in %s (`vqaudio decode` makes them)", folder)
-            return {}
-        if self.experiment.figures:
-            drawn = [pair for pair in pairs if pair.id in self.units]
-            draw_pairs(self.experiment.figures, drawn, self.units, self.spec.sample_rate, self.spec.hop_length)
-        return compare_audio([p.natural for p in pairs], [p.reconstructed for p in pairs], self.spec.sample_rate)
-
-    def measure_prior(self) -> Figures:
-        """Return the bits per held-out unit of the prior and, as its yardstick, of the unigram model."""
-        sequences = [self.units[u.id] for u in self.scored]
-        codes = self.spec.codebook_size
-        counts = [unit_statistics.unit_counts(s, codes) for s in (self.train_units.values(), sequences)]
-        figures: Figures = {"unigram_bits_per_unit": unit_statistics.unigram_bits_per_unit(*counts)}
-        if self.experiment.prior is None:
-            return {"prior_bits_per_unit": None, **figures}
-        prior, speakers = self._load_prior(self.experiment.prior)
-        indices = [speaker_index(speakers, u.speaker) for u in self.scored]
-        scores = prior_bits_per_unit(prior, [torch.from_numpy(s) for s in sequences], indices)
-        return {
-            "prior_bits_per_unit": scores["bits_per_unit"],
-            **figures,
-            "prior_end_bits_per_utterance": scores["end_bits_per_utterance"],
-        }
-
-    def measure_speed(self) -> Figures:
+    def measure_speed(self) -> Results:
         """Return what training and generation have written of their own speed."""
-        resynthesis = self.experiment.resynthesis
-        training = _read_record(self.experiment.training, "`vqaudio train` writes it")
-        generation = _read_record(resynthesis and resynthesis / "generation.json", "`vqaudio decode` writes it")
-        return {
-            "generation_rtf": generation.get("rtf"),
-            "train_seconds": training.get("train_seconds"),
-            "train_samples_per_second": training.get("train_samples_per_second"),
-        }
+        results = Results()
+        training, resynthesis = self.experiment.training, self.experiment.resynthesis
+        for key in ("train_seconds", "train_samples_per_second"):
+            results.put(key, _read_record(training).get(key))
+            results.lack([key], f"{training} does not tell (`vqaudio train` writes it)")
+        generation = resynthesis and resynthesis / "generation.json"
+        results.put("generation_rtf", _read_record(generation).get("rtf"))
+        results.lack(["generation_rtf"], f"{generation} does not tell (`vqaudio decode` writes it)")
+        return results
 
-    def _load_prior(self, folder: Path) -> tuple[UnitPrior, list[str]]:
-        prior, speakers, about = load_prior(folder, self.device)
-        check_compatible(UnitSpec.of_prior(about, folder), self.spec, f"the units that the prior {folder} learned")
-        return prior, speakers
+    def require_known_speakers(self, by: str, known: Sequence[str] | None = None) -> None:
+        """Raise NotMeasured unless the speakers of all scored utterances are `known`, by default to the model."""
+        known = self.speakers if known is None else known
+        strangers = sorted({u.speaker for u in self.scored}.difference(known))
+        if strangers:
+            raise NotMeasured(f"speakers unknown to {by}: {', '.join(strangers[:5])}")
+
+    def _heldout_units(self) -> dict[str, np.ndarray]:
+        folder = self.experiment.units
+        if not (folder / SPEC_FILE).is_file() and folder.name != "units.txt":
+            logger.info("%s holds no units: extracting them", folder)
+            data = DataDir.load(self.experiment.data_dir)
+            extract_units(self.model, data, folder, progress=self.scope.progress)
+        return self._read_units(folder)
 
     def _read_units(self, folder: Path) -> dict[str, np.ndarray]:
         sequences, spec = read_frame_units(folder)
@@ -183,37 +227,30 @@ class Scorecard:
         return sequences
 
     def _with_units(self, utterances: list[Utterance]) -> list[Utterance]:
-        """Return the utterances that have units; those without were rejected when units were extracted."""
         found = [u for u in utterances if u.id in self.units]
         if not found:
-            raise UnitsError(f"{self.experiment.units} has no units of the utterances in {self.experiment.data_dir}")
+            raise UnitsError(f"{self.experiment.units} holds no units of the utterances in {self.experiment.data_dir}")
         if len(found) < len(utterances):
             left_out = len(utterances) - len(found)
             logger.warning("%d of %d utterances have no units and are left out", left_out, len(utterances))
         return found
 
     def _waveform_groups(self) -> Iterator[list[Tensor]]:
-        """Yield the held-out waveforms, GROUP at a time, on the model's device."""
-        for start in range(0, len(self.heldout), GROUP):
-            members = self.heldout[start : start + GROUP]
-            yield [w.to(self.device) for w, _ in read_heldout(members, self.speakers, self.spec.sample_rate)]
+        """Yield the waveforms that are scored, GROUP at a time, on the model's device."""
+        for start in range(0, len(self.scored), GROUP):
+            members = self.scored[start : start + GROUP]
+            yield [torch.from_numpy(w).to(self.device) for w in read_waveforms(members, self.spec.sample_rate)]
 
 
-def choose_evenly(utterances: Sequence[Utterance], max_seconds: float) -> list[Utterance]:
-    """Return utterances of about `max_seconds` in all, evenly over the list; all of them where they last less."""
-    total = sum(map(utterance_seconds, utterances))
-    count = len(utterances) if total <= max_seconds else max(1, int(len(utterances) * max_seconds / total))
-    return [utterances[i * len(utterances) // count] for i in range(count)]
+def _shown(results: Results) -> str:
+    figures = [f"{key} {value:.4g}" for key, value in results.figures.items() if value is not None]
+    missing = [key for key, value in results.figures.items() if value is None]
+    return "  ".join(figures) + (f"  (not measured: {', '.join(missing)})" if missing else "")
 
 
-def _shown(value: float | int | None) -> str:
-    return "not measured" if value is None else f"{value:.4g}"
-
-
-def _read_record(path: Path | None, origin: str) -> dict[str, Any]:
-    """Return the object in a JSON file; an empty one, with a warning, where there is no such file."""
+def _read_record(path: Path | None) -> dict[str, Any]:
+    """Return the object in a JSON file; an empty one where there is no such file."""
     if path is None or not path.is_file():
-        logger.warning("there is no %s: what it would tell is not measured (%s)", path, origin)
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """How much of a codebook is used, and what its units cost: usage, perplexity, bitrates, unigram model.
 
-Every measure here takes counts (K,): how often each of the K codes occurs (`unit_counts`).
+Measures of single units take counts (K,): how often each of the K codes occurs (`unit_counts`). Those of runs take
+the sequences, one per utterance, with one unit per 1 / unit_rate seconds.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vqaudio.errors import UnitsError
+from vqaudio.units.runs import collapse
 
 
 def unit_counts(sequences: Iterable[ArrayLike], codebook_size: int) -> np.ndarray:
@@ -64,6 +66,56 @@ def entropy_bitrate(counts: ArrayLike, unit_rate: float) -> float:
     return unit_rate * entropy_bits(counts)
 
 
+def collapsed_bitrate(sequences: Iterable[ArrayLike], codebook_size: int, unit_rate: float) -> float:
+    """Bits per second of the units with runs collapsed, durations not sent: M / D · entropy, in [0, entropy bitrate].
+
+    The measure of the ZeroSpeech challenges, B = (M / D) · Σ -p log2 p for M symbols in D seconds (Dunbar et al. 2019,
+    *The Zero Resource Speech Challenge 2019: TTS without T*, and 2020, *The Zero Resource Speech Challenge 2020:
+    Discovering discrete subword and word units*), where the symbols are runs. What is sent restores no time: it is
+    the cost of what is said, not of how fast.
+
+    Args:
+        sequences: one per utterance, (N,) integers in [0, K) each; runs end with their utterance.
+        codebook_size: K.
+        unit_rate: units per second before collapsing, in Hz.
+
+    Raises:
+        UnitsError: no units, units outside the codebook, or a rate that is not above 0.
+    """
+    values, _, seconds = _runs(sequences, codebook_size, unit_rate)
+    return len(values) / seconds * entropy_bits(np.bincount(values))
+
+
+def collapsed_bitrate_with_durations(sequences: Iterable[ArrayLike], codebook_size: int, unit_rate: float) -> float:
+    """Bits per second of runs with their durations, from which the units can be restored: M / D · H(unit, duration).
+
+    H(unit, duration) = H(unit) + H(duration | unit), the entropy of the pairs that the M runs are: lossless
+    run-length encoding (Harwath, Hsu and Glass 2020, *Learning Hierarchical Discrete Linguistic Units from
+    Visually-Grounded Speech*). At least `collapsed_bitrate`, and equal to the entropy bitrate where no unit repeats;
+    commonly below the entropy bitrate where units last, though above it where their lengths are hard to guess.
+
+    Shares in the sample stand for probabilities, which makes entropies too low where runs are few: by about
+    (P - 1) / (2 M ln 2) bits per run for P different pairs (Miller 1955). For P as large as M / 10, that is 0.07 bits.
+
+    Arguments and errors are those of `collapsed_bitrate`.
+    """
+    values, durations, seconds = _runs(sequences, codebook_size, unit_rate)
+    _, counts = np.unique(np.stack([values, durations]), axis=1, return_counts=True)  # (P,)
+    return len(values) / seconds * entropy_bits(counts)
+
+
+def prior_bitrate(bits_per_unit: float, unit_rate: float) -> float:
+    """Bits per second when units are sent by an entropy coder under a prior: unit rate (Hz) · bits per unit, above 0.
+
+    `bits_per_unit` is the cross-entropy of held-out units, as `prior_bits_per_unit` measures it, so that unlike the
+    entropy bitrates it owes nothing to the units that are sent; the entropy coder reaches it within a few bits per
+    utterance (Shannon 1948).
+    """
+    _check_positive("bits_per_unit", bits_per_unit)
+    _check_positive("unit_rate", unit_rate)
+    return unit_rate * bits_per_unit
+
+
 def unigram_bits_per_unit(train_counts: ArrayLike, heldout_counts: ArrayLike) -> float:
     """Cross-entropy, in bits per held-out unit, of the unigram model of the training units.
 
@@ -76,6 +128,15 @@ def unigram_bits_per_unit(train_counts: ArrayLike, heldout_counts: ArrayLike) ->
         raise UnitsError(f"counts of {len(train)} training and {len(heldout)} held-out codes: two codebooks?")
     p = (train + 0.5) / (train.sum() + 0.5 * len(train))  # (K,)
     return float(-np.sum(heldout * np.log2(p)) / heldout.sum())
+
+
+def _runs(sequences: Iterable[ArrayLike], codebook_size: int, unit_rate: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return values and durations of all runs, int64 (M,) each, and the seconds that they last in all."""
+    _check_positive("unit_rate", unit_rate)
+    sequences = list(sequences)
+    units = _checked(unit_counts(sequences, codebook_size)).sum()
+    values, durations = map(np.concatenate, zip(*map(collapse, sequences), strict=True))
+    return values, durations, float(units) / unit_rate
 
 
 def _checked(counts: ArrayLike, may_be_empty: bool = False) -> np.ndarray:

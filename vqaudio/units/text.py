@@ -98,6 +98,14 @@ def units_folder(path: str | Path) -> Path:
     return path
 
 
+def read_plain_units(file: str | Path) -> dict[str, np.ndarray]:
+    """Read a file in the form of `units.txt` that no `units.json` describes, such as the units of another system.
+
+    Returns utterance id to int64 array (N,), in sorted order; raises a UnitsError as `read_units`.
+    """
+    return _read_sequences(Path(file), lowest=0, limit=None)
+
+
 def format_line(utt: str, units: np.ndarray) -> str:
     """Return the line of one utterance, with its newline."""
     return f"{utt} {' '.join(map(str, units.tolist()))}\n"
