@@ -25,7 +25,8 @@ from vqaudio.cli.parser import Group, Parser, Verb, find_verb
 from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, from_dict, to_dict
 from vqaudio.corpus import rules
 from vqaudio.errors import ConfigError
-from vqaudio.evaluation.measures import GROUPS, SCOPE
+from vqaudio.evaluation.measures import GROUPS, SAMPLES, SCOPE
+from vqaudio.evaluation.results import OBJECTS
 from vqaudio.training.prior import train_prior
 from vqaudio.training.vqvae import train_vqvae
 from vqaudio.units import UnitSpec
@@ -202,8 +203,10 @@ def options_of(verb: Verb) -> dict[str, str]:
             default = "required"
         elif action.nargs == 0:
             default = "off"
+        elif isinstance(action.default, list):
+            default = " ".join(map(str, action.default)) or "–"
         else:
-            default = "–" if action.default in (None, []) else str(action.default)
+            default = "–" if action.default is None else str(action.default)
         found[action.option_strings[0]] = default
     return found
 
@@ -344,6 +347,8 @@ def test_the_keys_of_results_json_are_documented():
     keys = {measure.key for group in GROUPS.values() for measure in group} | set(SCOPE)
     rows = table(FORMATS["Results"], "key")
     assert {row["key"] for row in rows} == keys and len(rows) == len(keys)
+    assert {row["sample key"] for row in table(FORMATS["Results"], "sample key")} == {m.key for m in SAMPLES}
+    assert {row["object"] for row in table(FORMATS["Results"], "object")} == set(OBJECTS)
 
 
 def test_the_rules_of_data_directories_are_documented():

@@ -11,7 +11,7 @@ set -euo pipefail
 # Options.
 recipe=                # folder of the recipe; run.sh sets it
 stage=0                # first stage to run
-stop_stage=10          # last stage to run
+stop_stage=11          # last stage to run
 force=false            # run these stages even where they are done
 nj=0                   # processor cores to use; 0 for all of them
 ngpu=                  # 0: the processor alone, 1: the GPU; by default a GPU where there is one
@@ -28,12 +28,15 @@ tag=                   # name of the experiment; by default that of train_config
 expdir=exp             # for experiments: models, units, audio, scores
 dumpdir=dump           # for audio in the form that training reads
 seed=0                 # of everything drawn at random in generation
-num_resynthesis=4      # held-out utterances of each speaker to decode from their units
-num_conversions=1      # held-out utterances of each speaker to decode in every other voice
+num_resynthesis=6      # held-out utterances of each speaker to decode from their units
+num_conversions=6      # held-out utterances of each speaker to decode in every other voice
 num_samples=8          # unconditional utterances to draw
 max_seconds=5          # of one generated utterance; held-out utterances are chosen among those not longer
 temperature=0.7        # of the waveform's distribution
 prior_temperature=1.0  # of the units' distribution
+asr=                   # recogniser that counts word errors, such as faster-whisper:FOLDER; see docs/scoring.md
+score_args=            # further options of `vqaudio score`
+extras=                # extra packages to install in stage 0: eval, which some scores need
 skip_setup=false       # use the environment as it is
 skip_data=false        # use data/ as it is
 skip_format=false      # use the dump folder as it is
@@ -44,6 +47,7 @@ skip_resynthesise=false  # leave out stage 6
 skip_convert=false     # leave out stage 7
 skip_sample=false      # leave out stage 8
 skip_score=false       # leave out stage 9
+skip_report=false      # leave out stage 10
 # End of options.
 
 main() {
@@ -154,9 +158,10 @@ declare_stages() {
         options="num_conversions max_seconds temperature seed" makes="$exp/conversion"
     stage 8 sample "Draw speech from prior and decoder alone" folder="$exp" after="train prior" \
         options="num_samples max_seconds temperature prior_temperature seed" makes="$exp/samples"
-    stage 9 score "Score units, reconstruction and prior" folder="$exp" after="train extract prior resynthesise" \
-        options=seed
-    stage 10 summary "Say where to look and listen" always=true folder="$exp"
+    stage 9 score "Score units, reconstructions, conversions and prior" folder="$exp" \
+        after="train extract prior resynthesise convert" options="seed asr score_args"
+    stage 10 report "Write the listening report" folder="$exp" after="score convert sample"
+    stage 11 summary "Say where to look and listen" always=true folder="$exp"
 }
 
 # lock_experiments: two runs must not write the same folders at a time.
@@ -167,7 +172,9 @@ lock_experiments() {
     flock -n 9 || die "another run is at work in $PWD/$expdir; wait for its end, or give another --expdir"
 }
 
-stage_setup() { bash "$root/recipes/common/setup.sh" ${asked_python:+--python "$asked_python"}; }
+stage_setup() {
+    bash "$root/recipes/common/setup.sh" ${asked_python:+--python "$asked_python"} ${extras:+--extras "$extras"}
+}
 
 stage_data() {
     local name values=()
@@ -261,13 +268,14 @@ stage_sample() {
         --prior_temperature "$prior_temperature" --seed "$seed" --device "$device" --threads "$nj"
 }
 
+# shellcheck disable=SC2086
 stage_score() {
-    local prior=()
-    if [ -d "$exp/prior/model" ]; then prior=(--prior "$exp/prior/model"); fi
-    $job_cmd "$python" -m vqaudio score --model "$exp/model" "${prior[@]}" --data_dir "$dump/test" \
-        --units_dir "$exp/units/test" --train_units "$exp/units/train" --out "$exp" --seed "$seed" \
-        --device "$device" --threads "$nj"
+    $job_cmd "$python" -m vqaudio score "$exp" --data_dir "$dump/test" --train_dir "$dump/train" \
+        ${asr:+--asr "$asr"} --sample_seconds "$max_seconds" --seed "$seed" --device "$device" --threads "$nj" \
+        $score_args
 }
+
+stage_report() { $job_cmd "$python" -m vqaudio report "$exp" --data_dir "$dump/test"; }
 
 stage_summary() {
     local at all
@@ -275,6 +283,7 @@ stage_summary() {
     cat <<END
 
 Scores                       $at/RESULTS.md
+Scores, pictures and sound   $at/report.html
 Listen: held-out utterances  $at/resynthesis/  (each beside its original)
         in other voices      $at/conversion/
         from the prior alone $at/samples/

@@ -38,7 +38,7 @@ def test_help_shows_stages_and_options_from_anywhere(recipe, tmp_path):
     for words in (
         "Stages:",
         "   3  train ",
-        "  10  summary ",
+        "  11  summary ",
         "--stop_stage ",
         "--train_config ",
         f"{recipe.name}/run.sh",
