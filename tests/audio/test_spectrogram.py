@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqaudio.audio.spectrogram import LogMel, plot_reconstruction, spectrogram_image
+from vqaudio.audio.spectrogram import LogMel, plot_reconstruction, reconstruction_image, speech_image
 from vqaudio.errors import ConfigError, VQAudioError
 
 RATE = 8000
@@ -77,21 +77,41 @@ def test_the_state_of_a_model_holds_no_filters():
     assert not LogMel(RATE, 256, 64, 20).state_dict()
 
 
-def test_image_shows_a_tone_at_its_height():
-    image = spectrogram_image(tone(1000), RATE)
-    assert image.dtype == np.uint8 and image.shape[0] == 128 and image.shape[2] == 3
-    rows = image[:, 20:-20].sum(axis=(1, 2))
-    height = len(rows) - 1 - int(rows.argmax())  # counted from below
-    assert height * RATE / 256 == pytest.approx(1000, abs=RATE / 256)
+def panels(image: np.ndarray) -> list[slice]:
+    """Return the rows of each spectrogram: dark ones, apart from the few of a tone."""
+    rows = np.flatnonzero(image[:, 200:700].mean(axis=(1, 2)) < 130)
+    parts = np.split(rows, 1 + np.flatnonzero(np.diff(rows) > 15))
+    return [slice(part[0], part[-1] + 1) for part in parts if len(part) > 100]
 
 
-def test_image_of_silence_and_of_one_sample():
-    assert spectrogram_image(np.zeros(4000), RATE).shape[0] == 128
-    assert spectrogram_image(torch.zeros(1), RATE).shape[2] == 3
+def height_of_tone(image: np.ndarray, rows: slice) -> float:
+    """Return at which share of a panel's height its brightest row lies."""
+    brightness = image[rows, 200:700].sum(axis=(1, 2), dtype=int)[40:-5]  # below the label
+    return 1 - (40 + int(brightness.argmax())) / (rows.stop - rows.start)
 
 
-def test_image_of_minutes_stays_small():
-    assert spectrogram_image(np.zeros(RATE * 300, np.float32), RATE).shape[1] < 5000
+def test_images_show_tones_at_their_heights():
+    units = np.repeat([5, 7], [60, 65])
+    image = reconstruction_image(tone(1000), torch.from_numpy(tone(3000)), units, RATE, 64)
+    assert image.dtype == np.uint8 and image.shape[1:] == (1000, 3)
+    top, bottom = panels(image)
+    # half of the rate is the whole height; a panel has about 200 rows, and the tone is a few of them wide
+    assert height_of_tone(image, top) == pytest.approx(1000 / 4000, abs=0.03)
+    assert height_of_tone(image, bottom) == pytest.approx(3000 / 4000, abs=0.03)
+    image = speech_image(tone(2000), units, RATE, 64, title="a")
+    (only,) = panels(image)
+    assert height_of_tone(image, only) == pytest.approx(2000 / 4000, abs=0.03)
+
+
+def test_images_of_silence_and_of_one_sample():
+    for wave in (np.zeros(4000, np.float32), torch.zeros(1)):
+        assert speech_image(wave, [1], RATE, 64).shape[1:] == (1000, 3)
+
+
+def test_a_figure_of_minutes_has_few_columns():
+    from vqaudio.audio.spectrogram import _levels_db
+
+    assert _levels_db(np.zeros(RATE * 300, np.float32), RATE).shape[1] < 5000
 
 
 def test_figure_is_written_and_shows_its_parts(tmp_path):
@@ -113,6 +133,8 @@ def test_figure_is_written_and_shows_its_parts(tmp_path):
 def test_nothing_to_draw_is_said(tmp_path, samples, units):
     with pytest.raises(VQAudioError, match="nothing to draw"):
         plot_reconstruction(tmp_path / "a.png", np.zeros(samples), np.zeros(100), units, RATE, 64)
+    with pytest.raises(VQAudioError, match="nothing to draw"):
+        speech_image(np.zeros(samples), units, RATE, 64)
 
 
 def test_a_figure_that_cannot_be_written_is_named(tmp_path):

@@ -4,9 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vqaudio.audio.io import write_wav
 from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, from_dict
+from vqaudio.models.folder import load_vqvae
+from vqaudio.training.vqvae import train_vqvae
+from vqaudio.units.spec import UnitSpec
+from vqaudio.units.text import write_units
 
 SMALL_VQVAE = {
     "model": {
@@ -81,3 +86,30 @@ def corpus(tmp_path_factory) -> Path:
     write_corpus(root / "train", {"a": 0.6, "b": 0.5, "c": 0.02, "d": 0.4})
     write_corpus(root / "dev", {"e": 0.2, "f": 0.2})
     return root
+
+
+def train(corpus, expdir, **training):
+    return train_vqvae(vqvae_config(**training), corpus / "train", corpus / "dev", expdir)
+
+
+@pytest.fixture(scope="session")
+def trained(corpus, tmp_path_factory):
+    """An experiment folder of a finished VQ-VAE."""
+    expdir = tmp_path_factory.mktemp("exp") / "vqvae"
+    assert train(corpus, expdir)
+    return expdir
+
+
+@pytest.fixture(scope="session")
+def units(corpus, trained, tmp_path_factory):
+    """Unit folders of the corpus, and the speakers of its utterances."""
+    root = tmp_path_factory.mktemp("units")
+    model, _ = load_vqvae(trained / "model")
+    random = torch.Generator().manual_seed(0)
+    utt2spk = {}
+    for split in ("train", "dev"):
+        names = [f"s{i % 2}-{split}{i}" for i in range(4)]
+        utt2spk |= {name: name[:2] for name in names}
+        sequences = [(name, torch.randint(0, 16, (20,), generator=random).numpy()) for name in names]
+        write_units(root / split, sequences, UnitSpec.of_model(model))
+    return root, utt2spk

@@ -1,11 +1,11 @@
-"""Spectrograms: as features (`LogMel`), as an image for TensorBoard, and as a figure beside the units."""
+"""Spectrograms: as features (`LogMel`), and as figures beside the units."""
 
 from __future__ import annotations
 
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,11 @@ from vqaudio.errors import ConfigError, VQAudioError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-WINDOW_SECONDS = 0.032  # of images: resolves pitch (about 30 Hz) and still shows the onset of a stop
-RANGE_DB = 70.0  # of images: from the loudest point down
-_MAX_COLUMNS = 4000  # of images: longer recordings are drawn with a longer hop
+WINDOW_SECONDS = 0.032  # of figures: resolves pitch (about 30 Hz) and still shows the onset of a stop
+RANGE_DB = 70.0  # of figures: from the loudest point down
+_MAX_COLUMNS = 4000  # of figures: longer recordings are drawn with a longer hop
 _COLOURS = "magma"
 
 
@@ -62,18 +63,6 @@ class LogMel(nn.Module):
             return mel.clamp_min(self.floor).log()
 
 
-def spectrogram_image(waveform: np.ndarray | Tensor, sample_rate: int) -> np.ndarray:
-    """Draw the log-magnitude spectrogram of a waveform (T,): uint8 (H, W, 3), frequency upwards, no axes.
-
-    Height is half the window of 32 ms in samples, from 0 Hz to half the rate; width grows with T.
-    """
-    import matplotlib
-
-    levels = _levels_db(_as_numpy(waveform), sample_rate)
-    shades = _shade(levels, levels.max())
-    return np.ascontiguousarray(matplotlib.colormaps[_COLOURS](shades[::-1], bytes=True)[..., :3])
-
-
 def plot_reconstruction(
     path: str | os.PathLike,
     natural: np.ndarray | Tensor,
@@ -89,29 +78,50 @@ def plot_reconstruction(
     (n + 1) * hop_length. Runs of one unit form one field, with the unit's number where it fits. Shades are dB
     below the loudest point of the natural recording, the same in both spectrograms.
     """
+    waves = {"natural": natural, "reconstructed": reconstructed}
+    figure = _speech_figure(waves, units, sample_rate, hop_length, title, dpi=144, name=f"{path}: ")
+    with write_whole(path) as file:
+        figure.savefig(file, format="png")
+
+
+def reconstruction_image(
+    natural: np.ndarray | Tensor,
+    reconstructed: np.ndarray | Tensor,
+    units: Sequence[int] | np.ndarray | Tensor,
+    sample_rate: int,
+    hop_length: int,
+    title: str = "",
+) -> np.ndarray:
+    """Draw what `plot_reconstruction` draws, smaller, as pixels: uint8 (H, W, 3)."""
+    waves = {"natural": natural, "reconstructed": reconstructed}
+    return pixels(_speech_figure(waves, units, sample_rate, hop_length, title))
+
+
+def speech_image(
+    waveform: np.ndarray | Tensor,
+    units: Sequence[int] | np.ndarray | Tensor,
+    sample_rate: int,
+    hop_length: int,
+    title: str = "",
+) -> np.ndarray:
+    """Draw the spectrogram of a waveform (T,) and, below it, its units, as `plot_reconstruction` does: (H, W, 3)."""
+    return pixels(_speech_figure({"": waveform}, units, sample_rate, hop_length, title))
+
+
+def new_figure(width: float, height: float, dpi: int = 100) -> Figure:
+    """Return an empty figure of `width` by `height` inches, beside whatever else uses matplotlib in this process."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    waves = [_as_numpy(natural), _as_numpy(reconstructed)]
-    units = _as_numpy(units).astype(np.int64)
-    if not len(units) or not all(map(len, waves)):
-        raise VQAudioError(f"{path}: nothing to draw: {len(units)} units, {[len(wave) for wave in waves]} samples")
-    seconds = max(*map(len, waves), len(units) * hop_length) / sample_rate
-    figure = Figure(figsize=(10.0, 5.2), dpi=144, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(hspace=0.015, h_pad=0.03)
-    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[1.0, 0.16, 1.0])
-    levels = [_levels_db(wave, sample_rate) for wave in waves]
-    for axes, level, wave, name in zip((top, bottom), levels, waves, ("natural", "reconstructed"), strict=True):
-        image = _draw_spectrogram(axes, _shade(level, levels[0].max()), len(wave) / sample_rate, sample_rate, name)
-    _draw_units(middle, units, hop_length / sample_rate, seconds)
-    bottom.set_xlim(0.0, seconds)
-    bottom.set_xlabel("time (s)")
-    _draw_scale(figure, image, (top, bottom))
-    if title:
-        figure.suptitle(title, fontsize=11)
-    with write_whole(path) as file:
-        figure.savefig(file, format="png")
+    return figure
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """Return a figure of `new_figure` as uint8 (H, W, 3)."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 # --------------------------------------------------------------------------------------------- features
@@ -157,6 +167,40 @@ def _shade(levels: np.ndarray, loudest: float) -> np.ndarray:
 
 
 # ----------------------------------------------------------------------------------------------- figure
+
+
+def _speech_figure(
+    waves: Mapping[str, np.ndarray | Tensor],
+    units: Sequence[int] | np.ndarray | Tensor,
+    sample_rate: int,
+    hop_length: int,
+    title: str,
+    dpi: int = 100,
+    name: str = "",
+) -> Figure:
+    """Return a figure of one or two waveforms by their labels: the first, the units below it, the second below them.
+
+    `name` begins the error that nothing is to be drawn.
+    """
+    waves = {label: _as_numpy(wave) for label, wave in waves.items()}
+    units = _as_numpy(units).astype(np.int64)
+    if not len(units) or not all(map(len, waves.values())):
+        raise VQAudioError(f"{name}nothing to draw: {len(units)} units, {list(map(len, waves.values()))} samples")
+    seconds = max(*map(len, waves.values()), len(units) * hop_length) / sample_rate
+    heights = [1.0, 0.16, 1.0][: 1 + len(waves)]
+    figure = new_figure(10.0, 0.4 + 2.22 * sum(heights), dpi)
+    figure.get_layout_engine().set(hspace=0.015, h_pad=0.03)
+    rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    levels = [_levels_db(wave, sample_rate) for wave in waves.values()]
+    for axes, level, (label, wave) in zip(rows[::2], levels, waves.items(), strict=True):
+        image = _draw_spectrogram(axes, _shade(level, levels[0].max()), len(wave) / sample_rate, sample_rate, label)
+    _draw_units(rows[1], units, hop_length / sample_rate, seconds)
+    rows[-1].set_xlim(0.0, seconds)
+    rows[-1].set_xlabel("time (s)")
+    _draw_scale(figure, image, rows[::2])
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
 
 
 def _draw_spectrogram(axes: Axes, shades: np.ndarray, seconds: float, sample_rate: int, name: str):

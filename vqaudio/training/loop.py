@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from vqaudio.config import OptimizationConfig
+from vqaudio.config import OptimizationConfig, to_dict
 from vqaudio.errors import TrainingError
 from vqaudio.training.averaging import WeightAverage
 from vqaudio.training.checkpoint import load_newest, save_checkpoint
 from vqaudio.training.experiment import Experiment
 from vqaudio.training.monitor import Monitor
+from vqaudio.training.monitor_layout import Charts
 from vqaudio.training.precision import autocast, choose_precision, keep_freed_memory
 from vqaudio.training.schedule import Schedule
 from vqaudio.training.signals import StopRequest
@@ -40,6 +41,10 @@ class Task(Protocol):
     items: str
     """What `items_per_step` counts, in the plural: 'samples' or 'units'."""
     items_per_step: int
+    config: Any
+    """The whole configuration, a dataclass."""
+    charts: Charts
+    """How TensorBoard groups the scalars."""
 
     def batches(self, start_step: int) -> Iterator[Any]:
         """Yield the batches of steps `start_step`, …: a function of seed and step alone."""
@@ -118,10 +123,12 @@ class Trainer:
         """Train to the end and publish the model; False where a signal ended it before (a checkpoint was saved)."""
         keep_freed_memory()
         self._resume()
+        self.monitor.begin(self.progress.step, to_dict(self.task.config), self.task.charts)
         if self.schedule.is_done(self.progress.step):
             logger.info("the training is done already: %d steps in %s", self.progress.step, self.experiment.folder)
             if not (self.experiment.model / "model.safetensors").exists():
                 self._finish()
+                self.monitor.close()
             return True
         self._set_precision()
         logger.info("%s parameters, %s", f"{sum(p.numel() for p in self.parameters):,}", describe_machine(self.device))
@@ -226,6 +233,7 @@ class Trainer:
         with self.average.applied():
             self.task.publish(self.experiment.model)
         self._checkpoint()
+        self.monitor.hyperparameters(to_dict(self.task.config), self.progress.elapsed)
         self.experiment.write_summary(
             {
                 "steps": self.progress.step,

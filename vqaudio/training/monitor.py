@@ -1,41 +1,61 @@
-"""TensorBoard: scalars, audio and spectrograms, histograms and the codebook; a broken disk only silences it."""
+"""TensorBoard: scalars, sound and pictures, histograms and the codebook; a broken disk only silences it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
-from vqaudio.audio.spectrogram import spectrogram_image
+from vqaudio.training.monitor_layout import Charts, flat, hyperparameter_summaries
 
 logger = logging.getLogger(__name__)
 
 
 class Monitor:
-    """Writes events into a folder. The first failure is logged and ends the writing, not the training."""
+    """Writes events into a folder. The first failure is logged and ends the writing, not the training.
+
+    A name is of one kind: TensorBoard shows neither sounds nor pictures of a name that it has met as another kind.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._writer = None
         self._failed = False
+        self._purge_step: int | None = None
+
+    def begin(self, step: int, config: Mapping[str, Any], charts: Charts) -> None:
+        """Go on after `step` steps: what an interrupted process wrote of later ones does not count.
+
+        At step 0 the configuration is written as text, and `charts` as the layout of the page Custom Scalars.
+        """
+        self._purge_step = step + 1 if step else 0
+        if step == 0:
+            text = f"```yaml\n{yaml.safe_dump(dict(config), sort_keys=False)}```"
+            self._write(lambda w: w.add_text("configuration", text, step))
+            self._write(lambda w: w.add_custom_scalars(charts))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write scalars named group/name."""
         self._write(lambda w: [w.add_scalar(name, value, step) for name, value in values.items()])
 
     def audio(self, name: str, waveform: Tensor, sample_rate: int, step: int) -> None:
-        """Write a waveform (T,) as sound and as a spectrogram."""
-        waveform = waveform.detach().cpu().float().clamp(-1, 1)
-        self._write(lambda w: w.add_audio(name, waveform[None], step, sample_rate))
-        image = spectrogram_image(waveform.numpy(), sample_rate)
-        self._write(lambda w: w.add_image(name, image, step, dataformats="HWC"))
+        """Write a waveform (T,) as sound; nothing of one without samples."""
+        if len(waveform):
+            waveform = waveform.detach().cpu().float().clamp(-1, 1)
+            self._write(lambda w: w.add_audio(name, waveform[None], step, sample_rate))
+
+    def image(self, name: str, draw: Callable[[], np.ndarray], step: int) -> None:
+        """Write a picture, uint8 (H, W, 3). `draw` makes it, where it can be written at all."""
+        self._write(lambda w: w.add_image(name, draw(), step, dataformats="HWC"))
 
     def histogram(self, name: str, counts: Tensor, step: int) -> None:
-        """Write how often each code was used (K,): a histogram with one bin per code."""
+        """Write how often something happened to each code (K,): a histogram with one bin per code."""
         counts = counts.double().cpu().numpy()
         index = np.arange(len(counts))
         self._write(
@@ -52,13 +72,16 @@ class Monitor:
             )
         )
 
-    def codebook(self, name: str, codes: Tensor, counts: Tensor, step: int) -> None:
-        """Write the codes (K, D) for the projector, labelled with their index and share of use (K,)."""
+    def codebook(self, name: str, codes: Tensor, counts: Tensor, revivals: Tensor, step: int) -> None:
+        """Write the codes (K, D) for the projector, labelled with their index, share of use and revivals (K,)."""
         share = (100 * counts / counts.sum().clamp_min(1)).tolist()
-        rows = [[str(k), f"{percent:.3f}"] for k, percent in enumerate(share)]
-        self._write(
-            lambda w: w.add_embedding(codes.detach().cpu(), rows, None, step, name, metadata_header=["code", "percent"])
-        )
+        rows = [[str(k), f"{percent:.3f}", str(n)] for k, (percent, n) in enumerate(zip(share, revivals.tolist()))]
+        header = ["code", "percent", "revived"]
+        self._write(lambda w: w.add_embedding(codes.detach().cpu(), rows, None, step, name, metadata_header=header))
+
+    def hyperparameters(self, config: Mapping[str, Any], seconds: float) -> None:
+        """Write the configuration of a training of `seconds` that has ended, for comparison with others."""
+        self._write(lambda w: [w.file_writer.add_summary(s) for s in hyperparameter_summaries(flat(config), seconds)])
 
     def close(self) -> None:
         """Flush and close the event file."""
@@ -72,7 +95,7 @@ class Monitor:
             if self._writer is None:
                 from torch.utils.tensorboard import SummaryWriter  # imports for a second
 
-                self._writer = SummaryWriter(str(self.folder))
+                self._writer = SummaryWriter(str(self.folder), purge_step=self._purge_step)
             write(self._writer)
         except (OSError, RuntimeError) as error:
             self._failed = True
@@ -91,7 +114,7 @@ class CodeUsage:
         self.counts = torch.zeros(self.codes, dtype=torch.long)
         self.revived = 0
 
-    def add(self, units: Tensor, revived: int) -> None:
+    def add(self, units: Tensor, revived: int = 0) -> None:
         """Take in the units of a step, and the number of codes that it revived."""
         self.counts = self.counts.to(units.device) + torch.bincount(units.reshape(-1), minlength=self.codes)
         self.revived += revived

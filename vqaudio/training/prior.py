@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqaudio.audio.spectrogram import speech_image
 from vqaudio.config import PriorTrainingConfig
 from vqaudio.errors import TrainingError
 from vqaudio.evaluation.prior import prior_bits_per_unit
+from vqaudio.evaluation.unit_statistics import unigram_bits_per_unit, unit_counts
 from vqaudio.generation.decode import generate_waveforms
 from vqaudio.generation.prior import sample_units
 from vqaudio.models.folder import load_vqvae, save_model, speaker_index
@@ -24,6 +26,7 @@ from vqaudio.models.vqvae import VQVAE
 from vqaudio.training.experiment import Experiment
 from vqaudio.training.loop import Trainer
 from vqaudio.training.monitor import Monitor
+from vqaudio.training.monitor_layout import prior_charts
 from vqaudio.training.unit_rows import RowBatch, UnitRows
 from vqaudio.units.spec import UnitSpec, check_compatible
 from vqaudio.units.text import read_frame_units
@@ -54,6 +57,10 @@ class PriorTask:
         self.items_per_step = batch * length
         self.rows = UnitRows(*train, self.model.boundary, length, batch, config.seed)
         self.dev = [torch.from_numpy(u) for u in dev[0][:DEV_UTTERANCES]], dev[1][:DEV_UTTERANCES]
+        counts = (unit_counts(units, config.model.codebook_size) for units in (train[0], self.dev[0]))
+        self.unigram = unigram_bits_per_unit(*counts)
+        """Bits per dev unit by the frequencies of the training's units alone: what the prior is to do better than."""
+        self.charts = prior_charts()
         logger.info("%d training utterances, %s units; %d dev utterances",
                     len(train[0]), f"{sum(map(len, train[0])):,}", len(dev[0]))  # fmt: skip
 
@@ -91,7 +98,7 @@ class PriorTask:
             interval = self.config.training.audio_interval
             if last or (interval and step % interval == 0):
                 self._speak(monitor, step)
-        return {f"dev/{name}": value for name, value in scores.items()}
+        return {f"dev/{name}": value for name, value in scores.items()} | {"dev/unigram_bits_per_unit": self.unigram}
 
     def publish(self, folder: Path) -> None:
         """Write the model folder; it names the units that the prior knows."""
@@ -102,8 +109,23 @@ class PriorTask:
         speakers = [i % len(self.speakers) for i in range(SAMPLES)]
         limit = round(SAMPLE_SECONDS * rate / self.vqvae.hop_length)
         units = sample_units(self.model, SAMPLES, speakers, seed=self.config.seed, max_units=limit)
-        for number, audio in enumerate(generate_waveforms(self.vqvae, units, speakers, seed=self.config.seed)):
-            monitor.audio(f"unconditional/{number}", audio, rate, step)
+        made = generate_waveforms(self.vqvae, units, speakers, seed=self.config.seed)
+        for number, (speaker, sequence, audio) in enumerate(zip(speakers, units, made, strict=True)):
+            self._show(monitor, number, speaker, sequence, audio, len(sequence) < limit, step)
+        seconds = sum(map(len, units)) * self.vqvae.hop_length / rate / SAMPLES
+        monitor.scalars({"unconditional/seconds": seconds}, step)
+
+    def _show(
+        self, monitor: Monitor, number: int, speaker: int, units: Tensor, audio: Tensor, ended: bool, step: int
+    ) -> None:
+        """Show a sample: to the ear, and to the eye with its units. Nothing of one that ended before its first unit."""
+        if not len(units):
+            return
+        rate, hop, name = self.vqvae.config.sample_rate, self.vqvae.hop_length, f"unconditional/{number}"
+        monitor.audio(name, audio, rate, step)
+        end = "ended by itself" if ended else "cut off"
+        title = f"{self.speakers[speaker]}: {len(units)} units, {len(units) * hop / rate:.2f} s, {end}"
+        monitor.image(f"{name}/spectrogram", lambda: speech_image(audio, units, rate, hop, title), step)
 
 
 def train_prior(

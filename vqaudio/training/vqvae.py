@@ -12,19 +12,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqaudio.audio.spectrogram import LogMel
+from vqaudio.audio.spectrogram import LogMel, reconstruction_image
 from vqaudio.config import VQVAETrainingConfig
 from vqaudio.corpus.crops import CropBatch, CropDataset, prefetch
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import ConfigError, TrainingError
 from vqaudio.evaluation.heldout import read_heldout
 from vqaudio.evaluation.likelihood import bits_per_sample
+from vqaudio.evaluation.unit_statistics import code_perplexity, code_usage
 from vqaudio.generation.decode import generate_waveforms
 from vqaudio.models.folder import save_model
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.training.experiment import Experiment
+from vqaudio.training.figures import sorted_usage_image
 from vqaudio.training.loop import Trainer
 from vqaudio.training.monitor import CodeUsage, Monitor
+from vqaudio.training.monitor_layout import vqvae_charts
 
 logger = logging.getLogger(__name__)
 DEV_SECONDS = 40.0
@@ -77,6 +80,9 @@ class VQVAETask:
         )  # fmt: skip
         self.dev = choose_dev(dev.utterances, self.speakers)
         self.window = CodeUsage(config.model.quantizer.codebook_size)
+        self.revivals = torch.zeros(config.model.quantizer.codebook_size, dtype=torch.long)
+        """How often each code (K,) was revived since the last evaluation."""
+        self.charts = vqvae_charts(mel="mel" in self.modules)
         self._step: tuple[Tensor, Tensor] | None = None
         logger.info(
             "%d training utterances of %d speakers, %d steps per epoch; %d dev utterances",
@@ -120,6 +126,8 @@ class VQVAETask:
         z_e, units = self._step
         revived = self.model.quantizer.update(z_e, units, self._generator(step))
         self.window.add(units, len(revived))
+        if len(revived):
+            self.revivals[revived.cpu()] += 1
         if self.config.model.quantizer.update == "gradient" and len(revived):
             self._forget_momentum(revived)
 
@@ -146,7 +154,8 @@ class VQVAETask:
         if self.model.quantizer.initialised:
             for kind in ("true", "shuffled", "zero"):
                 scalars[f"dev/bits_per_sample_{kind}"] = bits_per_sample(self.model, heldout, device, kind)
-            self._show_codebook(monitor, heldout, step)
+            gain = scalars["dev/bits_per_sample_shuffled"] - scalars["dev/bits_per_sample_true"]
+            scalars |= {"dev/bits_per_sample_gain": gain, **self._show_codebook(monitor, heldout, step)}
             interval = self.config.training.audio_interval
             if last or (interval and step % interval == 0):
                 self._show_audio(monitor, heldout, step)
@@ -176,14 +185,19 @@ class VQVAETask:
         # A generator of its own for each step: resuming needs nothing but the step.
         return torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
 
-    def _show_codebook(self, monitor: Monitor, heldout: list[tuple[Tensor, int]], step: int) -> None:
-        quantizer = self.model.quantizer
+    def _show_codebook(self, monitor: Monitor, heldout: list[tuple[Tensor, int]], step: int) -> dict[str, float]:
+        """Show how the dev set uses the codes, and which were revived; return what it comes to."""
         usage = CodeUsage(self.config.model.quantizer.codebook_size)
         device = next(self.model.parameters()).device
         for waveform, _ in heldout:
-            usage.add(self.model.encode(waveform.to(device)), revived=0)
-        monitor.histogram("codebook/use_on_dev", usage.counts, step)
-        monitor.codebook("codebook", quantizer.codebook, usage.counts.cpu(), step)
+            usage.add(self.model.encode(waveform.to(device)))
+        counts, revivals = usage.counts.cpu(), self.revivals.clone()
+        self.revivals.zero_()
+        monitor.histogram("codebook/use_on_dev", counts, step)
+        monitor.histogram("codebook/revived_codes", revivals, step)
+        monitor.image("codebook/sorted_use_on_dev", lambda: sorted_usage_image(counts, revivals), step)
+        monitor.codebook("codebook", self.model.quantizer.codebook, counts, revivals, step)
+        return {"dev/code_usage": code_usage(counts), "dev/code_perplexity": code_perplexity(counts)}
 
     def _show_audio(self, monitor: Monitor, heldout: list[tuple[Tensor, int]], step: int) -> None:
         rate, device = self.config.model.sample_rate, next(self.model.parameters()).device
@@ -193,10 +207,18 @@ class VQVAETask:
         units = [self.model.encode(waveform.to(device)) for waveform, _ in shown]
         with torch.autocast(device.type, enabled=False):
             made = generate_waveforms(self.model, units, [speaker for _, speaker in shown], seed=self.config.seed)
-        for index, (natural, _), audio in zip(chosen, shown, made):
-            name = self.dev[index].id
-            monitor.audio(f"{name}/natural", natural, rate, step)
-            monitor.audio(f"{name}/reconstructed", audio[: len(natural)], rate, step)
+        for index, (natural, _), sequence, audio in zip(chosen, shown, units, made):
+            self._show_pair(monitor, self.dev[index].id, natural, sequence, audio[: len(natural)], step)
+
+    def _show_pair(self, monitor: Monitor, name: str, natural: Tensor, units: Tensor, made: Tensor, step: int) -> None:
+        """Show a recording (T,) and what was made (T,) of its units: to the ear, and to the eye."""
+        rate, hop, group = self.config.model.sample_rate, self.model.hop_length, f"reconstruction/{name}"
+        monitor.audio(f"{group}/natural", natural, rate, step)
+        monitor.audio(f"{group}/reconstructed", made, rate, step)
+        title = f"{name}, after {step} steps"
+        monitor.image(
+            f"{group}/spectrograms", lambda: reconstruction_image(natural, made, units, rate, hop, title), step
+        )
 
 
 def choose_dev(utterances: list[Utterance], speakers: list[str]) -> list[Utterance]:

@@ -6,6 +6,7 @@ import base64
 import io
 import itertools
 import logging
+import os
 import re
 import shutil
 
@@ -17,6 +18,7 @@ from tests.small import RATE, SPEAKERS, sound
 from vqaudio.audio.io import read_audio, write_wav
 from vqaudio.errors import VQAudioError
 from vqaudio.evaluation.listening import ReportOptions, write_report
+from vqaudio.evaluation.results import Results, write_results
 
 from .conftest import HOSTILE, WORDS, Page, lengths
 
@@ -285,3 +287,14 @@ def test_recordings_of_any_rate_are_heard_as_they_are(experiment, tmp_path):
     rates = [decoded(attrs["src"])[1] for _, attrs, _ in page.all("audio")]
     assert rates.count(44100) == 1 and set(rates) == {8000, 44100}
     assert any("0 to 8 kHz" in attrs["alt"] for _, attrs, _ in page.all("img", class_="spectrogram"))
+
+
+def test_a_scored_set_with_phones_says_what_codes_stand_for(experiment, made, tmp_path):
+    def words() -> str:
+        return " ".join(text for _, _, text in rendered(experiment, tmp_path, utterances=1).all("section", id="phones"))
+
+    assert "--aligned_dir" in words() and "Phones of each code" not in words()
+    scored = experiment / "scores" / "timit"
+    shutil.copytree(experiment / "units" / "test", scored / "units")
+    write_results(scored, Results({"phone_accuracy": 0.5}, about={"data_dir": os.path.relpath(made[1], scored)}))
+    assert "Phones of each code" in words() and "Confusions" in words()

@@ -13,6 +13,7 @@ from vqaudio.evaluation.alignments import ALIGNMENT_FILE, read_alignments
 from vqaudio.evaluation.listening.experiment import Experiment
 from vqaudio.evaluation.listening.heatmap import Side, heat_map
 from vqaudio.evaluation.listening.markup import absent, escape, section, table
+from vqaudio.units.spec import SPEC_FILE
 
 if TYPE_CHECKING:
     from vqaudio.evaluation.phone_sets import Alignments
@@ -38,7 +39,7 @@ class Aligned(NamedTuple):
 def find_aligned(
     experiment: Experiment, data_dir: Path | None, aligned_dir: Path | None, aligned_units: Path | None
 ) -> Aligned | None:
-    """Return what was named; otherwise the held-out set, where `data_dir` has phones; otherwise None.
+    """Return what was named; otherwise the held-out set, or the first of `scores/`, that has phones; otherwise None.
 
     Raises VQAudioError where one of the two is named without the other.
     """
@@ -46,9 +47,13 @@ def find_aligned(
         raise VQAudioError("--aligned_dir and --aligned_units belong together: phones, and the units of the same audio")
     if aligned_dir is not None and aligned_units is not None:
         return Aligned(aligned_dir, aligned_units)
-    units = experiment.path / "units" / "test"
-    if data_dir is not None and (data_dir / ALIGNMENT_FILE).is_file() and (units / "units.json").is_file():
-        return Aligned(data_dir, units)
+    candidates = [(data_dir, experiment.path / "units" / "test")] if data_dir is not None else []
+    for name, results in experiment.further_results.items():
+        folder = experiment.path / "scores" / name
+        candidates.append((folder / results.about.get("data_dir", "."), folder / "units"))
+    for place, units in candidates:
+        if (place / ALIGNMENT_FILE).is_file() and (units / SPEC_FILE).is_file():
+            return Aligned(place, units)
     return None
 
 

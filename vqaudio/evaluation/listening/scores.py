@@ -20,7 +20,7 @@ def scores_section(experiment: Experiment) -> str:
         return section("scores", "Scores", absent("scores (results.json)", "vqaudio score"))
     lead = f"{scope(results)} ↑ higher is better, ↓ lower is better; without an arrow, neither is."
     if results.intervals:
-        lead += " Beneath a value: its 95 % interval, by the bootstrap."
+        lead += " Beneath a value: its 95 % interval."
     parts = [*tables(results), _not_measured(results), *_others(results)]
     for name, further in experiment.further_results.items():
         body = "".join([f'<p class="lead">{scope(further)}</p>', *tables(further), _not_measured(further)])
