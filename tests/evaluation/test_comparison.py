@@ -25,7 +25,8 @@ def test_the_best_is_bold_by_the_direction_that_is_good():
 
 
 def test_equal_figures_are_both_best_and_a_lone_one_is_not():
-    table = rows(compare({"a": experiment(0.4, stoi=0.5), "b": experiment(0.4)}))
+    one, other = experiment(0.4, stoi=0.5, mcd_db=6.0), experiment(0.4, mcd_db=7.0)
+    table = rows(compare({"a": one, "b": other}))
     assert table["phone accuracy"][:2] == ["**40.0**", "**40.0**"]
     assert table["STOI"][:2] == ["0.500", ""]
 
@@ -58,3 +59,8 @@ def test_baselines_and_temperatures_have_their_columns_and_tables():
     text = compare({"a": one, "b": other}, baselines=True)
     assert "|  | a | a: k-means of MFCCs | b | unit | better |" in text
     assert rows(text)["phone accuracy"][:3] == ["40.0", "**50.0**", "30.0"]
+
+
+def test_who_has_no_figure_in_a_table_has_no_column_there():
+    text = compare({"a": experiment(0.4, mcd_db=5.0), "b": experiment(0.3)})
+    assert "|  | a | b | unit | better |" in text and "|  | a | unit | better |" in text

@@ -25,9 +25,10 @@ def compare(experiments: Mapping[str, Results], baselines: bool = False) -> str:
     for title, measures in (*GROUPS.items(), *_temperatures(experiments)):
         found = title.partition(SWEEP)[2]
         shown = {name: r.sweep.get(found, Results()) for name, r in columns.items()} if found else columns
+        shown = {name: r for name, r in shown.items() if any(_has(measure, r) for measure in measures)}
         rows = [_row(measure, list(shown.values())) for measure in measures if _known(measure, shown.values())]
         if rows:
-            table = markdown_table(("", *columns, "unit", "better"), rows, right=range(1, 1 + len(columns)))
+            table = markdown_table(("", *shown, "unit", "better"), rows, right=range(1, 1 + len(shown)))
             sections.append(f"## {title}\n\n{table}")
     return "\n\n".join(sections) + "\n"
 

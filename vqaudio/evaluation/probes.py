@@ -91,7 +91,7 @@ def language_probe(units: UnitSet, speakers: Mapping[str, str], languages: Mappi
     several = [labels for _, labels in sorted(voices.items()) if len(set(labels.values())) > 1]
     bilingual = [answers for labels in several if (answers := _answers(units, labels, seed)) is not None]
     if not bilingual:
-        raise NotMeasured(f"none of {len(voices)} speakers has 2 languages of 2 utterances each")
+        raise NotMeasured("no speaker with 2 languages (utt2lang) of 2 utterances each")
     return _pooled(bilingual, seed)
 
 
