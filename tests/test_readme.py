@@ -13,13 +13,17 @@ from tests.markdown import ROOT, code_blocks, command_lines, table
 from tests.small import HOP, RATE, small_prior, small_vqvae, sound, write_data
 from vqaudio.audio import probe, write_wav
 from vqaudio.cli.main import main
-from vqaudio.config import VQVAETrainingConfig, load_config
+from vqaudio.config import VQVAETrainingConfig, load_config, save_config
+from vqaudio.corpus import DataDir
 from vqaudio.evaluation.measures import GROUPS
+from vqaudio.evaluation.results import Results, write_results
 from vqaudio.models.folder import save_model
 from vqaudio.units import UnitSpec
+from vqaudio.units.extract import extract_units
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENT = "recipes/asterisk/exp/vqvae_8k"
+OTHER = "recipes/asterisk/exp/vqvae_50hz_8k"
 DEFAULT = load_config(ROOT / "recipes/asterisk/conf/train_vqvae.yaml", VQVAETrainingConfig)
 VOICES = ["allison", "carlo", "ivrvoice", "june"]
 
@@ -34,7 +38,11 @@ def after_the_recipe(tmp_path, monkeypatch):
     save_model(tmp_path / EXPERIMENT / "model", model, VOICES, {})
     units = {"units": dataclasses.asdict(UnitSpec.of_model(model))}
     save_model(tmp_path / EXPERIMENT / "prior/model", prior, VOICES, units)
-    write_data(tmp_path / "recipes/asterisk/dump/8k/test", {f"{voice}-1": 20 * HOP for voice in VOICES})
+    data = tmp_path / "recipes/asterisk/dump/8k/test"
+    write_data(data, {f"{voice}-1": 20 * HOP for voice in VOICES})
+    save_config(VQVAETrainingConfig(model=model.config), tmp_path / EXPERIMENT / "config.yaml")
+    extract_units(model, DataDir.load(data), tmp_path / EXPERIMENT / "units/train", progress=False)
+    write_results(tmp_path / OTHER, Results({"bits_per_sample": 5.2}))
     write_wav(tmp_path / "hello.wav", sound(3000, rate=16000), 16000)
     return tmp_path
 
@@ -56,7 +64,9 @@ def test_its_python_runs_as_it_stands(after_the_recipe):
 
 def test_its_commands_run_one_after_the_other(after_the_recipe, capsys):
     commands = command_lines(README, "vqaudio ")
-    assert {words[1] for words in commands} == {"info", "convert", "extract", "decode", "sample"}
+    assert {words[1] for words in commands} == {
+        "info", "convert", "extract", "decode", "sample", "score", "compare", "report"
+    }  # fmt: skip
     for words in commands:
         assert main(words[1:]) == 0, capsys.readouterr().err
     for made in (
@@ -64,6 +74,8 @@ def test_its_commands_run_one_after_the_other(after_the_recipe, capsys):
         "decoded/allison-1.wav",
         "my_units/units.txt",
         "speech/units/units.txt",
+        f"{EXPERIMENT}/results.json",
+        f"{EXPERIMENT}/report.html",
     ):
         assert (after_the_recipe / made).is_file()
     assert len(list((after_the_recipe / "speech").glob("*.wav"))) == 4
@@ -99,7 +111,7 @@ def test_the_first_two_commands_are_those_that_everything_begins_with():
 def test_its_experiment_is_the_one_that_the_recipe_makes():
     """run.sh names it after the configuration and the rate."""
     assert f"vqvae_{DEFAULT.model.sample_rate // 1000}k" == EXPERIMENT.rsplit("/", 1)[-1]
-    assert set(re.findall(r"recipes/asterisk/exp/\w+", README)) == {EXPERIMENT}
+    assert set(re.findall(r"recipes/asterisk/exp/\w+", README)) == {EXPERIMENT, OTHER}
 
 
 def test_its_figures_are_those_of_the_default_configuration():
