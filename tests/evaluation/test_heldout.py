@@ -8,7 +8,7 @@ import soundfile
 
 from vqaudio.corpus import Utterance
 from vqaudio.errors import ModelError, VQAudioError
-from vqaudio.evaluation.heldout import read_heldout
+from vqaudio.evaluation.heldout import read_heldout, spread_evenly
 
 
 @pytest.fixture
@@ -36,3 +36,9 @@ def test_unknown_speaker_is_named_with_the_nearest(utterances):
 def test_another_rate_is_refused(utterances):
     with pytest.raises(VQAudioError, match=r"a\.wav has 8000 Hz, the model takes 16000 Hz"):
         list(read_heldout(utterances, ["anna", "mary"], 16000))
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(1, "a"), (2, "ac"), (4, "abcd"), (9, "abcd"), (0, "a")])
+def test_items_are_spread_evenly(count, chosen):
+    assert "".join(spread_evenly("abcd", count)) == chosen
+    assert spread_evenly("", count) == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vqaudio.errors import UnitsError, VQAudioError
 from vqaudio.units import UnitSpec, collapse, read_frame_units, read_units, write_units
+from vqaudio.units.text import read_plain_units
 
 SPEC = UnitSpec(sample_rate=8000, hop_length=64, codebook_size=16, model_hash="3f2a9c")
 COLLAPSED = dataclasses.replace(SPEC, collapsed=True)
@@ -187,3 +188,13 @@ def test_folder_that_is_a_file(tmp_path):
     (tmp_path / "units").write_text("")
     with pytest.raises(VQAudioError, match="units: it is a file, expected a folder"):
         write_units(tmp_path / "units", UNITS.items(), SPEC)
+
+
+def test_units_of_another_system_are_read_without_a_spec(tmp_path):
+    (tmp_path / "u.txt").write_text("a 5 5 7\nb 0\n")
+    assert {utt: units.tolist() for utt, units in read_plain_units(tmp_path / "u.txt").items()} == {
+        "a": [5, 5, 7], "b": [0]
+    }  # fmt: skip
+    (tmp_path / "u.txt").write_text("a 5 -1\n")
+    with pytest.raises(UnitsError, match=r"u\.txt:1: '-1' of 'a' is not a unit"):
+        read_plain_units(tmp_path / "u.txt")

@@ -33,7 +33,7 @@ def load_optional(module: str, package: str | None = None) -> ModuleType:
             return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name == module.partition(".")[0]:
-            raise NotMeasured(f"{name} is not installed (pip install 'vqaudio[eval]')") from error
+            raise NotMeasured(f"{name} is not installed (the extra [eval] brings it: docs/scoring.md)") from error
         lacks = f"it lacks {error.name}" if error.name else str(error)
         remedy = f" ({REMEDIES[error.name]})" if error.name in REMEDIES else ""
         raise NotMeasured(f"{name} cannot be imported: {lacks}{remedy}") from error
