@@ -41,7 +41,7 @@ def test_results_tell_how_they_were_measured_and_the_data_directory_is_remembere
     assert "--data_dir is needed" in fail("score", exp)
     run("score", exp, "--data_dir", lab.data, *QUICK)
     about = read_results(exp).about
-    assert about["date"] and about["machine"] and about["command"].startswith("vqaudio ")
+    assert about["date"] and about["machine"] and about["command"].startswith("vqaudio")
     assert (exp / about["data_dir"]).samefile(lab.data)  # relative: the folders can move together
     run("score", exp, *QUICK)
     assert read_results(exp).about["data_dir"] == about["data_dir"]
@@ -89,8 +89,13 @@ def test_units_of_another_system_are_scored_without_a_model(lab, tmp_path, run, 
     words = ["score", "--units_dir", units, "--data_dir", lab.data, "--out", tmp_path / "out"]
     assert "expected the units' rate (--unit_rate" in fail(*words)
     run(*words, "--unit_rate", 50)
-    figures = read_results(tmp_path / "out").figures
+    results = read_results(tmp_path / "out")
+    figures = results.figures
     assert (figures["codebook_size"], figures["unit_rate_hz"], figures["bitrate_nominal"]) == (4, 50, 100)
+    assert results.baselines["mfcc_kmeans"].figures["bitrate_nominal"] == 100
+    run(*words, "--unit_rate", 49.9)
+    results = read_results(tmp_path / "out")
+    assert not results.baselines and "no whole number of samples" in results.not_measured["baselines.mfcc_kmeans"]
     run(*words, "--unit_rate", 50, "--codebook_size", 8)
     assert read_results(tmp_path / "out").figures["bitrate_nominal"] == 150
 

@@ -19,7 +19,7 @@ from vqaudio.units import read_units
 
 pytestmark = pytest.mark.whole_run
 ROOT = Path(__file__).parents[2]
-STAGES = ("data", "format", "train", "extract", "prior", "resynthesise", "convert", "sample", "score")
+STAGES = ("data", "format", "train", "extract", "prior", "resynthesise", "convert", "sample", "score", "report")
 SPEAKERS = ["anna", "boris", "clara", "david"]
 
 
@@ -133,7 +133,6 @@ def test_speech_is_drawn_from_the_prior(recipe, said):
 
 def test_scores_are_written_and_sane(recipe, said):
     results = json.loads((recipe.exp / "results.json").read_text())
-    results = results.get("results", results)
     assert 0 < results["bits_per_sample"] < 8  # 256 levels would be 8 bits
     assert 1 < results["code_perplexity"] <= results["codebook_size"] == 32
     assert results["unit_rate_hz"] == 125
@@ -146,14 +145,19 @@ def test_scores_are_written_and_sane(recipe, said):
 def test_the_units_carry_what_was_said(recipe, said):
     """With somebody else's units the decoder must predict worse than with the right ones, or it ignores them."""
     results = json.loads((recipe.exp / "results.json").read_text())
-    results = results.get("results", results)
     assert results["bits_per_sample"] < results["bits_per_sample_shuffled_units"] - 0.05
     assert results["prior_bits_per_unit"] < results["unigram_bits_per_unit"]
 
 
+def test_the_listening_report_holds_what_the_stages_made(recipe, said):
+    page = (recipe.exp / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:audio/wav") >= 10  # recordings, reconstructions, conversions, samples
+    assert "not made" not in page
+
+
 def test_the_end_says_where_to_look_and_listen(recipe, said):
-    for words in ("RESULTS.md", "resynthesis/", "conversion/", "samples/", "tensorboard.main --logdir"):
-        assert words in said[said.index("stage 10 (summary)") :]
+    for words in ("RESULTS.md", "report.html", "resynthesis/", "conversion/", "samples/", "tensorboard.main --logdir"):
+        assert words in said[said.index("stage 11 (summary)") :]
     assert list(recipe.exp.glob("tensorboard/events.*"))
 
 

@@ -126,6 +126,8 @@ def _former_data_dir(options: argparse.Namespace) -> Path:
 
 
 def _score_units_alone(options: argparse.Namespace) -> tuple[Results, Path]:
+    from vqaudio.corpus import DataDir, read_utterance
+    from vqaudio.evaluation.baseline_scores import score_baselines
     from vqaudio.evaluation.material import Material
     from vqaudio.evaluation.unit_scores import read_unit_set, score_units
 
@@ -134,7 +136,12 @@ def _score_units_alone(options: argparse.Namespace) -> tuple[Results, Path]:
     if absent:
         raise UsageError(f"units of another system need {', '.join(absent)}; an experiment is given as EXP")
     units = read_unit_set(options.units_dir, options.unit_rate, options.codebook_size)
-    results = score_units(units, Material.load(options.data_dir, options.phones), options.seed)
+    material = Material.load(options.data_dir, options.phones)
+    results = score_units(units, material, options.seed)
+    if "baselines" not in options.skip:
+        train = DataDir.load(options.train_dir).utterances if options.train_dir else material.utterances
+        _, rate = read_utterance(material.utterances[0])
+        results.merge(score_baselines(train, material, rate, units.unit_rate, units.codebook_size, options.seed))
     places = {"data_dir": options.data_dir, "units": options.units_dir}
     results.about |= {name: os.path.relpath(path, options.out) for name, path in places.items()}
     return results, options.out

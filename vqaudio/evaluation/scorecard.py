@@ -157,7 +157,9 @@ class Scorecard:
         from vqaudio.evaluation.baseline_scores import score_baselines
 
         train = DataDir.load(self.experiment.train_dir).utterances if self.experiment.train_dir else self.heldout
-        results = score_baselines(train, self.material, self.spec, self.scope.seed)
+        results = score_baselines(
+            train, self.material, self.spec.sample_rate, self.spec.unit_rate, self.spec.codebook_size, self.scope.seed
+        )
         results.about["baselines"] = f"fitted on {(self.experiment.train_dir or self.experiment.data_dir).name}"
         return results
 
