@@ -119,7 +119,8 @@ changes() {
     comm -13 <(sort "$1") <(sort <<<"$2") | while read -r kind name value; do
         old=$(sed -n "s|^$kind $name ||p" "$1")
         case $kind in
-            option) if [ "${old%% sha256:*}" = "${value%% sha256:*}" ]; then echo "the content of $value changed; "
+            option) if [ -z "$old$value" ]; then echo "--$name is a new option; "
+                elif [ "${old%% sha256:*}" = "${value%% sha256:*}" ]; then echo "the content of $value changed; "
                 else echo "--$name was '${old%% sha256:*}' and is '${value%% sha256:*}'; "; fi ;;
             file) echo "$name changed; " ;;
             after) echo "stage ${stage_number[$name]} ($name) was done anew; " ;;
