@@ -33,7 +33,7 @@ from vqaudio.evaluation.optional import NotMeasured
 from vqaudio.evaluation.recognisers import Recogniser, load_recogniser
 from vqaudio.evaluation.results import Results
 from vqaudio.evaluation.uncertainty import ratio_interval
-from vqaudio.evaluation.unit_scores import score_units, unit_costs
+from vqaudio.evaluation.unit_scores import score_content, unit_costs
 from vqaudio.evaluation.unit_set import UnitSet
 from vqaudio.models.folder import load_vqvae
 from vqaudio.units.extract import extract_units
@@ -44,8 +44,6 @@ logger = logging.getLogger(__name__)
 
 GROUP = 64
 """Utterances in memory at a time while agreement is measured."""
-COSTS = ("codebook_size", "unit_rate_hz", "code_usage", "code_perplexity", "bitrate_nominal", "bitrate_entropy",
-         "bitrate_collapsed", "bitrate_collapsed_durations")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,10 +145,7 @@ class Scorecard:
 
     def measure_units(self) -> Results:
         """Return what the held-out units know of phones, speakers and languages."""
-        results = score_units(self.unit_set, self.material, self.scope.seed)
-        for key in COSTS:  # of the training set, in measure_codebook
-            results.figures.pop(key, None)
-        return results
+        return score_content(self.unit_set, self.material, self.scope.seed)
 
     def measure_baselines(self) -> Results:
         """Return the scores of units from k-means over features of the same audio, at the same rate."""

@@ -31,6 +31,13 @@ def score_units(units: UnitSet, material: Material, seed: int = 0) -> Results:
     """
     results = Results()
     results.put_all(unit_costs(units.sequences, units.codebook_size, units.unit_rate))
+    results.merge(score_content(units, material, seed))
+    return results
+
+
+def score_content(units: UnitSet, material: Material, seed: int = 0) -> Results:
+    """Return the scores of what units know of phones, speakers and languages; see `score_units`."""
+    results = Results()
     _score_abx(results, units, material)
     _score_phones(results, units, material, seed)
     _score_probes(results, units, material, seed)
@@ -72,6 +79,7 @@ def _score_abx(results: Results, units: UnitSet, material: Material) -> None:
                         raise NotMeasured("units without vectors: only a model's units have them")
                     score = abx_error(units, items, mode, distance)
                     results.put(f"abx_{mode}{suffix}", score.error, score.interval)
+                    results.about[f"ABX {mode}"] = f"{score.cells} cells, {score.triples} triples"
 
 
 def _score_phones(results: Results, units: UnitSet, material: Material, seed: int) -> None:
