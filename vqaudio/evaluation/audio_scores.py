@@ -12,7 +12,7 @@ from vqaudio.corpus import DataDir, Utterance
 from vqaudio.corpus.reading import utterance_seconds
 from vqaudio.evaluation.audio_statistics import compare_audio
 from vqaudio.evaluation.heldout import read_waveforms, spread_evenly
-from vqaudio.evaluation.optional import NotMeasured
+from vqaudio.evaluation.optional import NotMeasured, load_optional
 from vqaudio.evaluation.results import Results
 from vqaudio.evaluation.resynthesis import Pair, draw_pairs, read_conversions, read_pairs
 from vqaudio.evaluation.uncertainty import ratio_interval
@@ -92,6 +92,7 @@ def _compare_envelopes_and_pitch(results: Results, pairs: Sequence[Pair], rate: 
     from vqaudio.evaluation.pitch import pitch_errors, pitch_scores
 
     with results.part(*WORLD):
+        load_optional("pyworld")  # whose absence is the reason, not the silence of each recording
         distortions, errors = [], []
         for pair in pairs:
             try:
