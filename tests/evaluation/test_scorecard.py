@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -252,3 +253,11 @@ def utterances(*seconds: float) -> list[Utterance]:
 )
 def test_choosing_evenly(max_seconds, chosen):
     assert "".join(u.id for u in choose_evenly(utterances(*[1.0] * 6), max_seconds)) == chosen
+
+
+def test_a_missing_package_is_the_reason_and_not_the_recordings(experiment, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyworld", None)  # as if it were not installed
+    scope = dataclasses.replace(SCOPE, skip=tuple(set(Scorecard(experiment).parts) - {"reconstruction"}))
+    results = Scorecard(experiment, scope=scope).measure()
+    assert "pyworld" in results.not_measured["mcd_db"] and "pyworld" in results.not_measured["f0_rmse_cents"]
+    assert results.figures["log_mel_distance_db"] is not None
