@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep import command, fetch
+from data_prep import archives, command, fetch
 from data_prep.writing import Findings, write_data_dir
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError, did_you_mean
@@ -127,8 +127,8 @@ def _download_upstream(folder: Path, languages: Sequence[str]) -> None:
         if (folder / "upstream" / language).is_dir():
             continue
         digest = (fetch.http_text(f"{UPSTREAM}/{name}.sha1") or "").split()
-        archive = fetch.http_file(f"{UPSTREAM}/{name}", folder / name, sha1=digest[0] if digest else None)
-        fetch.unpack_tar(archive, folder / "upstream" / language)
+        archive = fetch.http_file(f"{UPSTREAM}/{name}", folder / name, f"sha1:{digest[0]}" if digest else None)
+        archives.unpack(archive, folder / "upstream" / language)
         archive.unlink()
 
 

@@ -1,9 +1,10 @@
-"""Downloads: packages of Debian and Ubuntu, and archives over HTTP. Needs the standard library only.
+"""Downloads: packages of Debian and Ubuntu, and files over HTTP. Needs the standard library only.
 
     python -m data_prep.fetch asterisk-core-sounds-en --into downloads
 
 Whatever these functions leave under its final name is whole: work goes on under another name, and a rename ends
-it. A download that was interrupted goes on, and one that is complete is not repeated.
+it. A download that was interrupted goes on, and one that is complete is not repeated. What unpacks archives is in
+`data_prep.archives`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import hashlib
 import logging
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from vqaudio.errors import VQAudioError
 
@@ -65,14 +66,14 @@ def debian_packages(names: Sequence[str], into: str | Path) -> list[Path]:
     return [into / name for name in names]
 
 
-def http_file(url: str, path: str | Path, sha1: str | None = None) -> Path:
+def http_file(url: str, path: str | Path, digest: str | None = None) -> Path:
     """Download `url` to `path`, going on from `path`.part where that exists. Does nothing where `path` exists.
 
     Args:
-        sha1: expected digest; a file of another digest is deleted and refused.
+        digest: what the publisher gives, as "md5:…", "sha1:…" or "sha256:…"; another file is deleted and refused.
 
     Raises:
-        FetchError: not there, no connection after several attempts, or another digest.
+        FetchError: not there, no connection after several attempts, no room on the disk, or another digest.
     """
     path = Path(path)
     if path.exists():
@@ -81,9 +82,13 @@ def http_file(url: str, path: str | Path, sha1: str | None = None) -> Path:
     part = path.with_name(path.name + ".part")
     logger.info("fetching %s", url)
     _with_attempts(lambda: _http_continue(url, part), url)
-    if sha1 is not None and (found := _sha1(part)) != sha1:
-        part.unlink()
-        raise FetchError(f"{url}: the file's SHA-1 is {found}, expected {sha1}. It was deleted; try again.")
+    if digest is not None:
+        kind, _, expected = digest.partition(":")
+        if (found := file_digest(part, kind)) != expected.lower():
+            part.unlink()
+            raise FetchError(
+                f"{url}: the file's {kind} digest is {found}, expected {expected}. It was deleted; try again."
+            )
     return part.rename(path)
 
 
@@ -100,45 +105,32 @@ def http_text(url: str) -> str | None:
         raise FetchError(f"{url}: {getattr(error, 'reason', error)}") from error
 
 
-def unpack_tar(archive: str | Path, folder: str | Path) -> Path:
-    """Unpack a tar archive as `folder`. Does nothing where `folder` exists.
-
-    Only files and folders are taken. An archive that holds anything else (a link, a device), or a path that
-    leads out of the folder, is refused before anything is written under the final name.
-
-    Raises:
-        FetchError: such an archive, or a damaged one.
-    """
-    archive, folder = Path(archive), Path(folder)
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        unpacked = Path(scratch) / "unpacked"
-        unpacked.mkdir()
-        try:
-            with tarfile.open(archive, "r:*") as tar:
-                for member in tar:
-                    _unpack_member(tar, member, unpacked, archive)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise FetchError(f"{archive}: damaged, or not a tar archive ({error}). Delete it and try again.") from error
-        unpacked.rename(folder)
-    return folder
+def file_digest(path: str | Path, kind: str) -> str:
+    """Return the digest of a file in hexadecimal digits; `kind` is a name that hashlib knows, such as "md5"."""
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, archive: Path) -> None:
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise FetchError(f"{archive}: refused, because its member {member.name!r} would be written outside the folder")
-    target = folder / path
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-    elif member.isfile():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tar.extractfile(member) as source, open(target, "wb") as sink:
-            shutil.copyfileobj(source, sink, BLOCK_BYTES)
-    else:
-        raise FetchError(f"{archive}: refused, because its member {member.name!r} is neither a file nor a folder")
+@contextmanager
+def progress(name: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], object]]:
+    """Yield a function that is told of bytes done: a bar on the terminal, where tqdm is installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:  # the environment is only being made
+        yield lambda count: None
+        return
+    with tqdm(total=total, initial=done, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        yield bar.update
+
+
+def require_room(folder: Path, needed: int, what: str) -> None:
+    """Raise FetchError where the disk of `folder` has not `needed` bytes left for `what`."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise FetchError(f"{what} needs {needed / 1e9:.1f} GB in {folder}, of which {free / 1e9:.1f} GB are free")
 
 
 def _apt_download(name: str, scratch: Path, lists: Path) -> Path:
@@ -199,19 +191,16 @@ def _http_continue(url: str, part: Path) -> None:
     with response:
         resumed = response.status == 206
         expected = response.length
-        with open(part, "ab" if resumed else "wb") as file:
-            shutil.copyfileobj(response, file, BLOCK_BYTES)
-    written = part.stat().st_size - (have if resumed else 0)
+        have = have if resumed else 0
+        require_room(part.parent, expected or 0, url)
+        name = part.name.removesuffix(".part")
+        with open(part, "ab" if resumed else "wb") as file, progress(name, expected and have + expected, have) as told:
+            while block := response.read(BLOCK_BYTES):
+                file.write(block)
+                told(len(block))
+    written = part.stat().st_size - have
     if expected is not None and written < expected:
         raise ConnectionError(f"the connection ended after {written} of {expected} bytes")
-
-
-def _sha1(path: Path) -> str:
-    digest = hashlib.sha1()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

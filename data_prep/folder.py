@@ -18,12 +18,12 @@ import hashlib
 import logging
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from data_prep import command
-from data_prep.writing import Findings, write_data_dir
+from data_prep.splits import hold_out
+from data_prep.writing import Findings, clean_name, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError
 
@@ -109,11 +109,6 @@ def utterance_id(path: PurePosixPath, speaker: str) -> str:
     return f"{id.encode()[: ID_BYTES - 9].decode(errors='ignore')}-{digest}"
 
 
-def clean_name(name: str) -> str:
-    """Return `name` with '_' for blanks and everything else but letters, digits and '_.+-'; not led by '.' or '-'."""
-    return re.sub(r"^[.-]+", "_", re.sub(r"[^\w.+-]", "_", name))
-
-
 def collect(root: Path, speakers: Mapping[str, str] | None, level: int, findings: Findings) -> list[Utterance]:
     """Return one utterance per audio file below `root`.
 
@@ -149,34 +144,6 @@ def _refuse_same_ids(utterances: Sequence[Utterance]) -> None:
             )
 
 
-def hold_out(utterances: Sequence[Utterance], shares: Mapping[str, float]) -> dict[str, list[Utterance]]:
-    """Divide utterances into `train` and the parts of `shares` (name to share of all), at least one to a part.
-
-    Raises:
-        VQAudioError: shares out of range, or too few utterances.
-    """
-    if not all(share >= 0 for share in shares.values()) or sum(shares.values()) >= 1:
-        raise VQAudioError(f"shares of {dict(shares)}: expected numbers of 0 or more that add up to less than 1")
-    left = Counter(utterance.speaker for utterance in utterances)
-    train = sorted(utterances, key=lambda u: hashlib.md5(u.id.encode(), usedforsecurity=False).digest())
-    parts: dict[str, list[Utterance]] = {}
-    for name, share in shares.items():
-        wanted = max(1, round(share * len(utterances))) if share else 0
-        parts[name] = []
-        for utterance in train:
-            if len(parts[name]) < wanted and left[utterance.speaker] > 1:
-                parts[name].append(utterance)
-                left[utterance.speaker] -= 1
-        if len(parts[name]) < wanted:
-            raise VQAudioError(
-                f"{name}: {wanted} of {len(utterances)} utterances wanted, but no speaker can spare more than "
-                f"{len(parts[name])}; every speaker needs one for training"
-            )
-        taken = set(parts[name])
-        train = [utterance for utterance in train if utterance not in taken]
-    return {"train": train, **parts}
-
-
 def prepare(
     root: str | Path,
     out: str | Path,
@@ -196,10 +163,7 @@ def prepare(
     utterances = collect(root, table, level, findings)
     findings.write(out / "findings.tsv")
     parts = hold_out(utterances, {"dev": dev_share, "test": test_share})
-    written = {name: write_data_dir(out / name, part) for name, part in parts.items() if part}
-    for name, part in written.items():
-        logger.info("%s: %d utterances of %d speakers", out / name, len(part), len(part.speakers))
-    return written
+    return write_parts(out, {name: part for name, part in parts.items() if part})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

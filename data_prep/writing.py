@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from vqaudio.audio.atomic import write_text_whole
 from vqaudio.corpus.datadir import DataDir, Utterance
+from vqaudio.errors import VQAudioError
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,48 @@ class Findings:
             logger.info("%5d %s (%s%s)", count, kind, ", ".join(examples), ", …" if count > 3 else "")
         if self.items:
             logger.info("each of them is listed in %s", path)
+
+
+def clean_name(name: str) -> str:
+    """Return `name` with '_' for blanks and everything else but letters, digits and '_.+-'; not led by '.' or '-'."""
+    return re.sub(r"^[.-]+", "_", re.sub(r"[^\w.+-]", "_", name))
+
+
+def require(utterances: Sequence[Utterance], root: str | Path, looked_for: str) -> None:
+    """Raise VQAudioError where a corpus's folder gave no utterances, with what was looked for in it."""
+    if not utterances:
+        raise VQAudioError(f"{root}: nothing of the corpus in it. Looked for {looked_for}")
+
+
+def require_texts(missing: Sequence[str], where: str | Path) -> None:
+    """Raise VQAudioError where utterances that the corpus transcribes have no transcript, naming them."""
+    if missing:
+        shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        raise VQAudioError(f"{where}: no transcript of {len(missing)} utterances: {shown}. Is the copy complete?")
+
+
+def write_parts(
+    out: str | Path,
+    parts: Mapping[str, Sequence[Utterance]],
+    tables: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> dict[str, DataDir]:
+    """Write each part as the data directory `out`/<name>, with what `tables` say of its utterances; log what it holds.
+
+    Args:
+        tables: further files by name, such as utt2lang or phones.ctm: the values of an utterance by its id.
+
+    Raises:
+        DataDirError: a part without utterances, or a rule broken; the message names every violation.
+    """
+    written = {}
+    for name, part in parts.items():
+        rows = {
+            table: [(u.id, value) for u in part for value in of_utterance.get(u.id, ())]
+            for table, of_utterance in (tables or {}).items()
+        }
+        written[name] = write_data_dir(Path(out) / name, part, {table: own for table, own in rows.items() if own})
+        logger.info("%s: %d utterances of %d speakers", Path(out) / name, len(part), len(written[name].speakers))
+    return written
 
 
 def write_data_dir(

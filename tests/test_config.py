@@ -261,3 +261,37 @@ def test_derived_values():
     assert config.encoder.hop_length == 40
     assert config.unit_rate == 400
     assert StackConfig(layers=6, stacks=2).dilations == (1, 2, 4, 1, 2, 4)
+
+
+# -------------------------------------------------------------------------------------------- one file over another
+
+
+def test_a_file_is_laid_over_its_base_key_by_key(file, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/root.yaml").write_text("seed: 3\nmodel: {sample_rate: 16000, encoder: {channels: 8}}\n")
+    (tmp_path / "middle.yaml").write_text("base: deep/root.yaml\nmodel: {encoder: {strides: [2, 2]}}\n")
+    path = file("base: middle.yaml\nseed: 4\nmodel: {encoder: {strides: [5]}}\ntraining: {max_steps: 7}\n")
+    config = load_config(path, VQVAETrainingConfig, ["model.encoder.channels=9"])
+    assert (config.seed, config.model.sample_rate, config.training.max_steps) == (4, 16000, 7)
+    assert config.model.encoder == EncoderConfig(strides=(5,), channels=9)
+
+
+def test_null_takes_a_value_of_the_base_away(file, tmp_path):
+    (tmp_path / "base.yaml").write_text("training: {max_minutes: 18}\n")
+    path = file("base: base.yaml\ntraining: {max_minutes: null, max_steps: 5}\n")
+    assert load_config(path, VQVAETrainingConfig).training.max_steps == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: nowhere.yaml\n", r"nowhere\.yaml: the configuration cannot be read"),
+        ("base: [a]\n", r"base: got \['a'\], expected the name of a file"),
+        ("base: train.yaml\n", r"base: train\.yaml is laid over this file in turn"),
+        ("base: other.yaml\nmodel: {encoder: 3}\n", r"train\.yaml: model\.encoder: expected a mapping"),
+    ],
+)
+def test_a_wrong_base_is_told(file, tmp_path, text, message):
+    (tmp_path / "other.yaml").write_text("model: {encoder: {channels: 8}}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_config(file(text), VQVAETrainingConfig)

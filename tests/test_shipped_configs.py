@@ -11,8 +11,8 @@ from vqaudio.models.vqvae import VQVAE
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 ALL = sorted(RECIPES.glob("*/conf/*.yaml"))
-VQVAES = [path for path in ALL if path.name.startswith("train_vqvae")]
-PRIORS = [path for path in ALL if path.name.startswith("train_prior")]
+VQVAES = [path for path in ALL if "vqvae" in path.name]
+PRIORS = [path for path in ALL if "prior" in path.name]
 
 
 def name(path: Path) -> str:

@@ -20,6 +20,8 @@ import yaml
 from vqaudio.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+BASE = "base"
+"""Key of a file that names another one, which it is laid over."""
 
 
 @dataclass(frozen=True)
@@ -252,9 +254,41 @@ class PriorTrainingConfig:
 def load_config(path: str | Path, cls: type[T], overrides: Sequence[str] = ()) -> T:
     """Read a YAML file as `cls`, with `overrides` such as "model.encoder.channels=64" applied on top.
 
+    A file that has a key `base` is laid over the file that it names, relative to its own folder: what it says counts,
+    the rest is its base's.
+
     Raises ConfigError for a file that is missing or not YAML, an unknown key, and a wrong type or value.
     """
     path = Path(path)
+    data = _read_with_base(path)
+    try:
+        for override in overrides if isinstance(data, dict) else ():
+            _apply_override(data, override)
+        return from_dict(cls, data)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _read_with_base(path: Path, above: tuple[Path, ...] = ()) -> Any:
+    """Return what a file says, laid over what its `base` says; `above`: the files that lead here."""
+    data = _read_yaml(path)
+    if not isinstance(data, dict) or BASE not in data:
+        return data
+    base, above = data.pop(BASE), (*above, path.resolve())
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: {BASE}: got {base!r}, expected the name of a file")
+    if (path.parent / base).resolve() in above:
+        raise ConfigError(f"{path}: {BASE}: {base} is laid over this file in turn")
+    return _laid_over(_read_with_base(path.parent / base, above), data)
+
+
+def _laid_over(base: Any, data: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(data, dict)):
+        return data
+    return base | {key: _laid_over(base.get(key), value) for key, value in data.items()}
+
+
+def _read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -267,13 +301,7 @@ def load_config(path: str | Path, cls: type[T], overrides: Sequence[str] = ()) -
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    data = {} if data is None else data
-    try:
-        for override in overrides if isinstance(data, dict) else ():
-            _apply_override(data, override)
-        return from_dict(cls, data)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return {} if data is None else data
 
 
 def save_config(config: Any, path: str | Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, load_config
+
 ROOT = Path(__file__).parents[2]
 # The environment's own programs are not on the path where its Python was called by its full name.
 SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -65,9 +67,11 @@ def test_its_default_configurations_exist(recipe):
 
 @pytest.mark.parametrize("name", ["train_vqvae.yaml", "train_prior.yaml"])
 def test_the_template_starts_from_the_main_recipes_configuration(name):
-    # Copies, not links: whoever edits theirs must not change the main recipe's.
+    # Files of their own, not links: whoever edits theirs must not change the main recipe's.
+    cls = VQVAETrainingConfig if name == "train_vqvae.yaml" else PriorTrainingConfig
     configs = [ROOT / "recipes" / recipe / "conf" / name for recipe in ("template", "asterisk")]
-    assert configs[0].read_text() == configs[1].read_text()
+    assert load_config(configs[0], cls) == load_config(configs[1], cls)
+    assert not configs[0].is_symlink()
 
 
 @pytest.mark.parametrize(
