@@ -1,13 +1,16 @@
 """Asterisk's core sounds: telephone prompts of four professional voices in five languages.
 
-What       2,700 prompts, 2 hours: words, digits and sentences, most of them in every language.
-Speakers   Allison Smith (English and Spanish), June Wallack (French), Carlo Flora (Italian) and the voice of
-           ivrvoice.ru (Russian); studio recordings.
-Audio      G.722 at 16 kHz, one file a prompt, 55 MB; the transcript of each prompt.
-Licence    English, Spanish, French: CC BY-SA 3.0. Italian, Russian: CC BY 3.0.
+What       2,700 prompts: words, digits and sentences, most of them in every language.
+Hours      2
+Speakers   4: Allison Smith (English and Spanish), June Wallack (French), Carlo Flora (Italian) and the voice of
+           ivrvoice.ru (Russian); studio recordings
+Languages  English, Spanish, French, Italian, Russian
+Audio      G.722 at 16 kHz, one file a prompt, 55 MB; the transcript of each prompt
+Licence    CC BY-SA 3.0 and CC BY 3.0: the first for English, Spanish and French, the second for Italian and Russian
 Source     Debian's and Ubuntu's packages asterisk-core-sounds-{en,es,fr,it,ru} (transcripts) and …-g722 (audio);
            or https://downloads.asterisk.org/pub/telephony/sounds/
-Citation   none is asked for; the licences ask to name the voices above.
+Citation   none is asked for; the licences ask to name the voices above
+Tried on   the corpus itself
 
 Prompts are split by their key, across languages alike, so that a sentence held out in one language is held out in
 all. Ids are <speaker>-<language>-<key>, such as allison-en-digits_1. Each of train, dev and test also gets `text`

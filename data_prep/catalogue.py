@@ -6,6 +6,8 @@ A module's docstring begins with a title and goes on with labelled lines, whose 
 
     What       one WAV file a word, <speaker>_<word>_<take>.wav
     Hours      0.4
+
+Where a text begins with the short form of a thing and a colon, the table has the short form.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from pathlib import Path
 
 LABELS = ("What", "Hours", "Speakers", "Languages", "Audio", "Licence", "Source", "Citation", "Tried on")
 FOLDER = Path(__file__).parent
-SHARED = {"archives", "catalogue", "command", "fetch", "source_filter", "splits", "writing"}
+SHARED = {
+    "archives", "catalogue", "command", "fetch", "openslr", "source_filter", "splits", "tables", "textgrid", "writing"
+}  # fmt: skip
 """Modules that are no corpus; `folder` and `toy` are none that one could cite."""
 
 
@@ -38,7 +42,7 @@ class Entry:
     def row(self) -> str:
         """Its line in the table."""
         cells = [f"[{self.name}]({self.name}/README.md)", self.title.partition(":")[0]]
-        cells += [self.fields.get(label, "") for label in ("Hours", "Speakers", "Licence", "Tried on")]
+        cells += [self.fields[label].partition(":")[0] for label in ("Hours", "Speakers", "Licence", "Tried on")]
         return "| " + " | ".join([*cells, f"`{self.command}`"]) + " |"
 
 

@@ -1,7 +1,7 @@
 """A toy corpus for tests: speech-like sound with exactly known phones, made on the spot and needing no network.
 
-What       short sentences of made-up words, about 2 s each; 80 utterances by default.
-Speakers   four, two of high and two of low pitch.
+What       short sentences of made-up words, about 2 s each; 84 utterances by default.
+Speakers   four, two of high and two of low pitch; and a fifth one, whose utterances alone are the set `unheard`.
 Audio      synthesised by a source and a filter (`data_prep.source_filter`), 16 kHz WAV.
 Licence    none is needed: nobody spoke.
 
@@ -33,6 +33,9 @@ SPEAKERS = (
     Speaker("clara", pitch=245, tract=0.80, breath=0.06),
     Speaker("david", pitch=125, tract=1.06),
 )
+STRANGER = Speaker("emil", pitch=150, tract=0.92)
+UNHEARD = "unheard"
+"""The part of the speaker who is in no other: a set for --eval_sets."""
 WORDS = {
     "masi": ("m", "a", "s", "i"),
     "tuno": ("t", "u", "n", "o"),
@@ -44,7 +47,7 @@ WORDS = {
     "takushe": ("t", "a", "k", "u", "sh", "e"),
 }
 SAMPLE_RATE = 16000
-SIZES = {"train": 14, "dev": 3, "test": 3}  # utterances per speaker
+SIZES = {"train": 14, "dev": 3, "test": 3, UNHEARD: 4}  # utterances per speaker
 
 
 def sentence(generator: np.random.Generator) -> list[str]:
@@ -65,7 +68,7 @@ def ctm_values(segments: Sequence[Segment]) -> list[str]:
 
 
 def prepare(out: str | Path, sizes: dict[str, int] | None = None, seed: int = 0) -> dict[str, DataDir]:
-    """Write `out`/{train,dev,test} and the audio below `out`/wav; return the data directories, validated.
+    """Write `out`/{train,dev,test,unheard} and the audio below `out`/wav; return the data directories, validated.
 
     Args:
         sizes: utterances per speaker of each part.
@@ -75,7 +78,8 @@ def prepare(out: str | Path, sizes: dict[str, int] | None = None, seed: int = 0)
         if size < 1:
             raise VQAudioError(f"{name}: got {size} utterances per speaker, expected at least 1")
         utterances, ctm = [], []
-        for number, speaker in enumerate(SPEAKERS):
+        speakers = (STRANGER,) if name == UNHEARD else SPEAKERS
+        for number, speaker in enumerate(speakers):
             for take in range(size):
                 generator = np.random.default_rng((seed, part, number, take))
                 id = f"{speaker.name}-{name}-{take:03d}"
@@ -83,7 +87,7 @@ def prepare(out: str | Path, sizes: dict[str, int] | None = None, seed: int = 0)
                 utterances.append(utterance)
                 ctm += [(id, value) for value in ctm_values(segments)]
         written[name] = write_data_dir(out / name, utterances, {"phones.ctm": ctm})
-        logger.info("%s: %d utterances of %d speakers", out / name, len(utterances), len(SPEAKERS))
+        logger.info("%s: %d utterances of %d speakers", out / name, len(utterances), len(speakers))
     return written
 
 
@@ -99,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m data_prep.toy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", required=True, help="folder that gets train, dev, test and wav")
+    parser.add_argument("--out", required=True, help="folder that gets train, dev, test, unheard and wav")
     parser.add_argument("--seed", type=int, default=0, help="another seed makes other sentences (0)")
     options = command.parse(parser, argv)
     return command.run(parser.prog, lambda: prepare(options.out, seed=options.seed))

@@ -15,6 +15,13 @@ cd "$(dirname "${BASH_SOURCE[1]}")/.."
 # shellcheck source=recipes/common/path.sh
 . ../common/path.sh
 
+# print_help: $0 is the script as it was called, from a folder that we have left.
+print_help() {
+    print_header "local/$(basename "$0")"
+    printf '\nOptions (hyphens or underscores; --name value or --name=value):\n'
+    print_options "${option_names[@]}"
+}
+
 # prepare_corpus MODULE ARGUMENTS: writes data/{train,dev,test}, and what it downloads below downloads/.
 prepare_corpus() {
     local module=$1 name values=()

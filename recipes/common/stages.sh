@@ -56,7 +56,7 @@ run_stage() {
     mark=$(mark_of "$name")
     check_dependencies "$name" "$label" "$first"
     text=$(fingerprint "$name")
-    if [ -f "$mark" ] && [ "$text" = "$(cat "$mark")" ] && [ "$force" = false ]; then
+    if [ -f "$mark" ] && says_the_same "$mark" "$text" && [ "$force" = false ]; then
         echo "$label: done already"; return
     fi
     prepare_run "$name" "$label" "$mark" "$text"
@@ -78,9 +78,22 @@ fingerprint() {
     for option in ${stage_after[$name]:-}; do printf 'after %s%s\n' "$option" "$(file_hash "$(mark_of "$option")")"; done
 }
 
+# says_the_same MARK TEXT: whether they differ at most in options without a value, which a newer version may have more of.
+says_the_same() { [ "$(sed '/^option [^ ]* $/d' "$1")" = "$(sed '/^option [^ ]* $/d' <<<"$2")" ]; }
+
 # file_hash VALUE: " sha256:…" where VALUE names a file, else nothing.
 file_hash() {
-    if [ -f "$1" ]; then printf ' sha256:%s' "$(sha256sum <"$1" | cut -c 1-16)"; fi
+    if [ -f "$1" ]; then printf ' sha256:%s' "$(with_bases "$1" | sha256sum | cut -c 1-16)"; fi
+}
+
+# with_bases FILE [DEPTH]: prints its content and, of a configuration, that of the files it is laid over, the nearest
+# first. A circle of them is told by what reads them.
+with_bases() {
+    local base=
+    cat "$1"
+    case $1 in *.yaml) base=$(awk '$1 == "base:" { print $2; exit }' "$1") ;; esac
+    base=$(dirname "$1")/$base
+    if [ -f "$base" ] && [ "${2:-0}" -lt 9 ]; then with_bases "$base" $((${2:-0} + 1)); fi
 }
 
 # check_dependencies NAME LABEL FIRST: what this stage reads must be there, and made with the present options.
@@ -92,7 +105,7 @@ check_dependencies() {
         [ -f "$mark" ] || die "$2 needs stage ${stage_number[$other]} ($other), which is not done." \
             "Start with --stage ${stage_number[$other]}, or give the --tag and folders that it was done with."
         text=$(fingerprint "$other")
-        [ "$text" = "$(cat "$mark")" ] || die "$2 needs stage ${stage_number[$other]} ($other), which was done with" \
+        says_the_same "$mark" "$text" || die "$2 needs stage ${stage_number[$other]} ($other), which was done with" \
             "other options: $(changes "$mark" "$text"). Start with --stage ${stage_number[$other]} to do it again, or" \
             "leave it as it is with --skip_$other."
     done
@@ -102,7 +115,7 @@ check_dependencies() {
 prepare_run() {
     local name=$1 label=$2 mark=$3 text=$4 old=$3
     if [ ! -f "$mark" ]; then old=$mark.begun; fi
-    if [ -f "$old" ] && [ "$text" != "$(cat "$old")" ]; then
+    if [ -f "$old" ] && ! says_the_same "$old" "$text"; then
         echo "$label: runs again: $(changes "$old" "$text")"
         clear_results "$name" "$label"
     elif [ -f "$old" ] && [ "$old" != "$mark" ]; then
@@ -119,7 +132,7 @@ changes() {
     comm -13 <(sort "$1") <(sort <<<"$2") | while read -r kind name value; do
         old=$(sed -n "s|^$kind $name ||p" "$1")
         case $kind in
-            option) if [ -z "$old$value" ]; then echo "--$name is a new option; "
+            option) if [ -z "$old$value" ]; then continue
                 elif [ "${old%% sha256:*}" = "${value%% sha256:*}" ]; then echo "the content of $value changed; "
                 else echo "--$name was '${old%% sha256:*}' and is '${value%% sha256:*}'; "; fi ;;
             file) echo "$name changed; " ;;

@@ -7,19 +7,24 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/path.sh"
 # shellcheck source=recipes/common/stages.sh
 . "$root/recipes/common/stages.sh"
+# shellcheck source=recipes/common/vqvae_stages.sh
+. "$root/recipes/common/vqvae_stages.sh"
 
 # Options.
 recipe=                # folder of the recipe; run.sh sets it
 stage=0                # first stage to run
-stop_stage=11          # last stage to run
+stop_stage=12          # last stage to run
 force=false            # run these stages even where they are done
-nj=0                   # processor cores to use; 0 for all of them
-ngpu=                  # 0: the processor alone, 1: the GPU; by default a GPU where there is one
-num_nodes=1            # machines to train on; this version trains on one
+nj=0                   # processor cores to use, by each job; 0 for all of them
+ngpu=                  # GPUs to train on, of each machine; 0: the processor alone; by default one where there is one
+num_nodes=1            # machines to train on
+cmd_backend=local      # where jobs run: local, slurm or ssh; see docs/clusters.md
+num_jobs=1             # jobs that extraction, decoding and scoring are divided into
 python=                # interpreter, instead of that of the active environment or of .venv
 fs=                    # sample rate of the model, in Hz, instead of that in train_config
 min_seconds=0.2        # shorter utterances are rejected
 max_rejected_share=0.05  # of utterances; more than this fails
+max_train_hours=       # train on so much of the training set, drawn at random, instead of all
 train_config=conf/train_vqvae.yaml  # the VQ-VAE and its training
 train_args=            # further options of `vqaudio train`, such as "--set training.max_minutes=60"
 prior_config=conf/train_prior.yaml  # the prior and its training
@@ -29,13 +34,17 @@ expdir=exp             # for experiments: models, units, audio, scores
 dumpdir=dump           # for audio in the form that training reads
 seed=0                 # of everything drawn at random in generation
 num_resynthesis=6      # held-out utterances of each speaker to decode from their units
-num_conversions=6      # held-out utterances of each speaker to decode in every other voice
+num_conversions=6      # held-out utterances of each speaker to decode in other voices
+max_utterances=24      # of these at most so many in all, spread over the speakers
+num_voices=4           # other voices to convert to
 num_samples=8          # unconditional utterances to draw
 max_seconds=5          # of one generated utterance; held-out utterances are chosen among those not longer
 temperature=0.7        # of the waveform's distribution
 prior_temperature=1.0  # of the units' distribution
 asr=                   # recogniser that counts word errors, such as faster-whisper:FOLDER; see docs/scoring.md
 score_args=            # further options of `vqaudio score`
+eval_sets=             # further data directories below data/, of any speakers: turned into units and scored
+eval_speaker=          # voice that max_utterances of theirs are converted to; by default the first one
 extras=                # extra packages to install in stage 0: eval, which some scores need
 skip_setup=false       # use the environment as it is
 skip_data=false        # use data/ as it is
@@ -47,7 +56,8 @@ skip_resynthesise=false  # leave out stage 6
 skip_convert=false     # leave out stage 7
 skip_sample=false      # leave out stage 8
 skip_score=false       # leave out stage 9
-skip_report=false      # leave out stage 10
+skip_eval=false        # leave out stage 10
+skip_report=false      # leave out stage 11
 # End of options.
 
 main() {
@@ -63,9 +73,9 @@ main() {
     declare_stages
     lock_experiments
     asked_python=$python
+    if [ "$stage" -eq 0 ] && ! $skip_setup; then choose_python "$python"; else need_python "$python"; fi
     # shellcheck source=recipes/common/cmd.sh
     if [ -f cmd.sh ]; then . ./cmd.sh; else . "$root/recipes/common/cmd.sh"; fi
-    if [ "$stage" -eq 0 ] && ! $skip_setup; then choose_python "$python"; else need_python "$python"; fi
     run_stages "$stage" "$stop_stage" "$force"
     echo "all stages asked for are done, in $(elapsed 0)"
 }
@@ -107,9 +117,12 @@ recall_inputs() {
 # check_options: refuses what this version cannot do, and finds files named from where the user stands.
 check_options() {
     local name
-    [ "${ngpu:-0}" -le 1 ] 2>/dev/null || die "--ngpu $ngpu: this version trains on one GPU, or on the processor" \
-        "alone (--ngpu 0)."
-    [ "$num_nodes" -eq 1 ] || die "--num_nodes $num_nodes: this version trains on one machine."
+    [[ ${ngpu:-0} =~ ^[0-9]+$ ]] || die "--ngpu: got '$ngpu', expected a number of GPUs, or 0 for the processor alone"
+    [ "$num_nodes" -ge 1 ] && [ "$num_jobs" -ge 1 ] || die "--num_nodes $num_nodes, --num_jobs $num_jobs: expected at" \
+        "least 1 of each"
+    [ "$num_nodes" -eq 1 ] || [ "$cmd_backend" != local ] || die "--num_nodes $num_nodes: --cmd_backend local runs on" \
+        "this machine alone; give slurm or ssh"
+    case $cmd_backend in local|slurm|ssh) ;; *) die "--cmd_backend: got '$cmd_backend', expected local, slurm or ssh" ;; esac
     [ "$stage" -le "$stop_stage" ] || die "--stage $stage comes after --stop_stage $stop_stage: nothing to do"
     case $expdir$dumpdir$tag in *[[:space:]]*) die "--expdir, --dumpdir and --tag must be without blanks" ;; esac
     if [ "$nj" -eq 0 ]; then nj=$(nproc); fi
@@ -119,7 +132,7 @@ check_options() {
     for name in train_config prior_config; do
         [ -f "${!name}" ] || die "--$name: there is no file '${!name}'; the recipe has $(echo conf/*.yaml)"
     done
-    if [ -z "$fs" ]; then fs=$(awk '$1 == "sample_rate:" { print $2; exit }' "$train_config"); fi
+    if [ -z "$fs" ]; then fs=$(with_bases "$train_config" | awk '$1 == "sample_rate:" { print $2; exit }'); fi
     [[ $fs =~ ^[0-9]{4,6}$ ]] || die "--fs: got '$fs', expected a sample rate in Hz, such as 8000 or 16000"
     device=$(case $ngpu in "") echo auto ;; 0) echo cpu ;; *) echo cuda ;; esac)
 }
@@ -147,21 +160,24 @@ declare_stages() {
     stage 0 setup "Make the Python environment" always=true log="$expdir/log"
     stage 1 data "Fetch and prepare the data" folder=data log="$expdir/log" options="${data_options[*]}"
     stage 2 format "Check the audio and bring it to one rate" folder="$dump" log="$expdir/log" after=data \
-        options="fs min_seconds max_rejected_share" files="$(echo data/{train,dev,test}/{wav.scp,utt2spk,segments})"
+        options="fs min_seconds max_rejected_share max_train_hours" files="$(echo data/{train,dev,test}/{wav.scp,utt2spk,segments})"
     stage 3 train "Train the VQ-VAE" folder="$exp" after=format options="train_config train_args" keeps="$exp"
     stage 4 extract "Turn every utterance into units" folder="$exp" after="format train" makes="$exp/units"
     stage 5 prior "Train the prior over units" folder="$exp" after="extract" options="prior_config prior_args" \
         keeps="$exp/prior"
     stage 6 resynthesise "Decode held-out utterances from their units" folder="$exp" after="train extract" \
-        options="num_resynthesis max_seconds temperature seed" makes="$exp/resynthesis"
+        options="num_resynthesis max_utterances max_seconds temperature seed" makes="$exp/resynthesis"
     stage 7 convert "Decode held-out utterances in other voices" folder="$exp" after="train extract" \
-        options="num_conversions max_seconds temperature seed" makes="$exp/conversion"
+        options="num_conversions max_utterances num_voices max_seconds temperature seed" makes="$exp/conversion"
     stage 8 sample "Draw speech from prior and decoder alone" folder="$exp" after="train prior" \
         options="num_samples max_seconds temperature prior_temperature seed" makes="$exp/samples"
     stage 9 score "Score units, reconstructions, conversions and prior" folder="$exp" \
         after="train extract prior resynthesise convert" options="seed asr score_args"
-    stage 10 report "Write the listening report" folder="$exp" after="score convert sample"
-    stage 11 summary "Say where to look and listen" always=true folder="$exp"
+    stage 10 eval "Score further sets of utterances" folder="$exp" after="format train score" \
+        options="eval_sets eval_speaker fs min_seconds max_utterances max_seconds temperature seed asr score_args" \
+        files="$(for name in $eval_sets; do echo "data/$name"/{wav.scp,utt2spk,segments}; done)"
+    stage 11 report "Write the listening report" folder="$exp" after="score convert sample eval"
+    stage 12 summary "Say where to look and listen" always=true folder="$exp"
 }
 
 # lock_experiments: two runs must not write the same folders at a time.
@@ -171,130 +187,6 @@ lock_experiments() {
     exec 9>"$expdir/.lock"
     flock -n 9 || die "another run is at work in $PWD/$expdir; wait for its end, or give another --expdir"
 }
-
-stage_setup() {
-    bash "$root/recipes/common/setup.sh" ${asked_python:+--python "$asked_python"} ${extras:+--extras "$extras"}
-}
-
-stage_data() {
-    local name values=()
-    for name in "${data_options[@]}"; do values+=("--$name=${!name}"); done
-    bash local/data.sh "${values[@]}"
-}
-
-stage_format() {
-    local part
-    for part in train dev test; do
-        $job_cmd "$python" -m vqaudio data format --data_dir "data/$part" --out "$dump/$part" --sample_rate "$fs" \
-            --min_seconds "$min_seconds" --max_rejected_share "$max_rejected_share" --jobs "$nj"
-        carry_tables "data/$part" "$dump/$part"
-    done
-}
-
-# carry_tables FROM TO: the corpus's own tables, for the utterances that are left.
-carry_tables() {
-    local name
-    for name in utt2lang phones.ctm; do
-        if [ -f "$1/$name" ]; then
-            awk 'NR == FNR { kept[$1]; next } $1 in kept' "$2/utt2spk" "$1/$name" >"$2/$name"
-        fi
-    done
-}
-
-# shellcheck disable=SC2086   # the *_args and *_cmd are lists of words
-stage_train() {
-    $train_cmd "$python" -m vqaudio train --config "$train_config" --train_dir "$dump/train" --dev_dir "$dump/dev" \
-        --expdir "$exp" --set "model.sample_rate=$fs" --resume auto --device "$device" --threads "$nj" $train_args
-    $job_cmd "$python" -m vqaudio check-precision --model "$exp/model" --data_dir "$dump/dev" --max_seconds 60 \
-        --device "$device" --threads "$nj"
-}
-
-stage_extract() {
-    local part
-    for part in train dev test; do
-        $job_cmd "$python" -m vqaudio extract --model "$exp/model" --data_dir "$dump/$part" --out "$exp/units/$part" \
-            --device "$device" --threads "$nj"
-    done
-}
-
-# shellcheck disable=SC2086
-stage_prior() {
-    $train_cmd "$python" -m vqaudio train-prior --config "$prior_config" --vqvae "$exp/model" \
-        --train_units "$exp/units/train" --train_dir "$dump/train" --dev_units "$exp/units/dev" \
-        --dev_dir "$dump/dev" --expdir "$exp/prior" --resume auto --device "$device" --threads "$nj" $prior_args
-}
-
-stage_resynthesise() {
-    local out=$exp/resynthesis chosen=$exp/resynthesis/chosen
-    choose_utterances "$num_resynthesis" "$out"
-    awk 'NR == FNR { wanted[$1]; next } $1 in wanted' "$chosen/utt2spk" "$exp/units/test/units.txt" >"$chosen/units.txt"
-    cp "$exp/units/test/units.json" "$chosen"
-    $job_cmd "$python" -m vqaudio decode --model "$exp/model" --units "$chosen" --utt2spk "$chosen" \
-        --natural "$chosen" --out "$out" --temperature "$temperature" --seed "$seed" --device "$device" --threads "$nj"
-}
-
-stage_convert() {
-    local out=$exp/conversion
-    if [ "$(wc -l <"$dump/train/spk2utt")" -eq 1 ]; then echo "one speaker alone: no other voice"; return; fi
-    choose_utterances "$num_conversions" "$out"
-    $job_cmd "$python" -m vqaudio convert --model "$exp/model" --input "$out/chosen" --speaker all --out "$out" \
-        --temperature "$temperature" --seed "$seed" --device "$device" --threads "$nj"
-}
-
-# choose_utterances N OUT: makes OUT/chosen, a data directory of N held-out utterances of each speaker, of 1 s to
-# max_seconds, spread evenly over the speaker's list; and copies them to OUT/<utterance>.original.wav.
-choose_utterances() {
-    local out=$2 id
-    mkdir -p "$out"
-    awk -v wanted="$1" -v longest="$max_seconds" '
-        NR == FNR { speaker[$1] = $2; next }
-        $2 >= 1 && $2 <= longest { s = speaker[$1]; id[s, count[s]++] = $1 }
-        END {
-            for (s in count) {
-                n = wanted < count[s] ? wanted : count[s]
-                for (i = 0; i < n; i++) print id[s, int((i + 0.5) * count[s] / n)]
-            }
-        }
-    ' "$dump/test/utt2spk" "$dump/test/utt2dur" | sort >"$out/ids"
-    [ -s "$out/ids" ] || die "none of $dump/test lasts 1 s to --max_seconds $max_seconds"
-    "$python" -m vqaudio data subset --data_dir "$dump/test" --utterances "$out/ids" --out "$out/chosen"
-    while read -r id; do cp "$dump/test/wavs/$id.wav" "$out/$id.original.wav"; done <"$out/ids"
-    rm "$out/ids"
-}
-
-stage_sample() {
-    $job_cmd "$python" -m vqaudio sample --model "$exp/model" --prior "$exp/prior/model" --out "$exp/samples" \
-        --num "$num_samples" --max_seconds "$max_seconds" --temperature "$temperature" \
-        --prior_temperature "$prior_temperature" --seed "$seed" --device "$device" --threads "$nj"
-}
-
-# shellcheck disable=SC2086
-stage_score() {
-    $job_cmd "$python" -m vqaudio score "$exp" --data_dir "$dump/test" --train_dir "$dump/train" \
-        ${asr:+--asr "$asr"} --sample_seconds "$max_seconds" --seed "$seed" --device "$device" --threads "$nj" \
-        $score_args
-}
-
-stage_report() { $job_cmd "$python" -m vqaudio report "$exp" --data_dir "$dump/test"; }
-
-stage_summary() {
-    local at all
-    at=$(from_here "$exp") all=$(from_here "$expdir")
-    cat <<END
-
-Scores                       $at/RESULTS.md
-Scores, pictures and sound   $at/report.html
-Listen: held-out utterances  $at/resynthesis/  (each beside its original)
-        in other voices      $at/conversion/
-        from the prior alone $at/samples/
-Units of every utterance     $at/units/{train,dev,test}/units.txt
-Models                       $at/model, $at/prior/model
-TensorBoard                  $python -m tensorboard.main --logdir $all
-END
-}
-
-# from_here PATH: prints a path of the recipe's as it is called from the user's folder.
-from_here() { case $1 in /*) echo "$1" ;; *) echo "${PWD#"$caller"/}/$1" ;; esac; }
 
 caller=$PWD
 main "$@"

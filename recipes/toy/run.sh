@@ -10,4 +10,5 @@ exec bash "$here/../common/vqvae.sh" --recipe "$here" \
     --train_config conf/train_vqvae.yaml \
     --prior_config conf/train_prior.yaml \
     --num_resynthesis 1 --num_conversions 1 --num_samples 2 --max_seconds 3 --score_args "--num_samples 8" \
+    --eval_sets unheard \
     "$@"

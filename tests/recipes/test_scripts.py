@@ -40,7 +40,7 @@ def test_help_shows_stages_and_options_from_anywhere(recipe, tmp_path):
     for words in (
         "Stages:",
         "   3  train ",
-        "  11  summary ",
+        "  12  summary ",
         "--stop_stage ",
         "--train_config ",
         f"{recipe.name}/run.sh",
@@ -77,9 +77,10 @@ def test_the_template_starts_from_the_main_recipes_configuration(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--ngpu", "2"), "--ngpu 2: this version trains on one GPU"),
-        (("--ngpu", "many"), "--ngpu many"),
-        (("--num-nodes", "4"), "--num_nodes 4: this version trains on one machine"),
+        (("--ngpu", "many"), "--ngpu: got 'many', expected a number of GPUs"),
+        (("--num-nodes", "4"), "--num_nodes 4: --cmd_backend local runs on this machine alone; give slurm or ssh"),
+        (("--num-jobs", "0"), "--num_jobs 0: expected at least 1"),
+        (("--cmd_backend", "pbs"), "--cmd_backend: got 'pbs', expected local, slurm or ssh"),
         (("--stage", "5", "--stop_stage", "4"), "--stage 5 comes after --stop_stage 4"),
         (("--train_config", "conf/train_vqva.yaml"), "there is no file 'conf/train_vqva.yaml'; the recipe has conf/"),
         (("--fs", "8"), "--fs: got '8'"),

@@ -22,6 +22,7 @@ stage=1
 stop_stage=9
 force=false
 depth=3
+extra=
 config=config.yaml
 skip_first=false
 skip_second=false
@@ -113,6 +114,30 @@ def test_a_changed_option_runs_its_stage_and_what_depends_on_it(recipe):
     assert "stage 4 (aside): done already" in said
     recipe("--depth", "5")
     assert recipe.ran == []
+
+
+def test_an_option_that_a_newer_version_adds_counts_once_it_has_a_value(recipe):
+    recipe()
+    script = recipe.folder / "run.sh"
+    script.write_text(script.read_text().replace('options="depth"', 'options="depth extra"'))
+    recipe()
+    assert recipe.ran == []
+    said = recipe("--extra", "more")
+    assert "stage 1 (first): runs again: --extra was '' and is 'more'\n" in said
+    recipe("--extra", "more")
+    assert recipe.ran == []
+    assert "--extra was 'more' and is ''" in recipe()
+
+
+def test_a_configurations_base_counts_too(recipe):
+    (recipe.folder / "deep").mkdir()
+    (recipe.folder / "deep/base.yaml").write_text("base: ../root.yaml\nb: 1\n")
+    (recipe.folder / "root.yaml").write_text("c: 1\nbase: config.yaml\n")  # a circle, which must not hang
+    (recipe.folder / "config.yaml").write_text("base: deep/base.yaml\n")
+    recipe()
+    (recipe.folder / "root.yaml").write_text("c: 2\n")
+    assert "stage 2 (second): runs again: the content of config.yaml changed" in recipe()
+    assert recipe.ran == ["second", "third"]
 
 
 def test_a_changed_file_counts_as_a_changed_option(recipe):

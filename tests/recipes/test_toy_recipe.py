@@ -19,7 +19,7 @@ from vqaudio.units import read_units
 
 pytestmark = pytest.mark.whole_run
 ROOT = Path(__file__).parents[2]
-STAGES = ("data", "format", "train", "extract", "prior", "resynthesise", "convert", "sample", "score", "report")
+STAGES = ("data", "format", "train", "extract", "prior", "resynthesise", "convert", "sample", "score", "eval", "report")
 SPEAKERS = ["anna", "boris", "clara", "david"]
 
 
@@ -149,6 +149,60 @@ def test_the_units_carry_what_was_said(recipe, said):
     assert results["prior_bits_per_unit"] < results["unigram_bits_per_unit"]
 
 
+def test_a_set_of_an_unheard_speaker_is_scored_by_itself(recipe, said):
+    out = recipe.exp / "scores/unheard"
+    results = json.loads((out / "results.json").read_text())
+    assert 0 < results["abx_within"] < 0.5 or "abx_within" in results["not_measured"]
+    assert results["code_perplexity"] > 1
+    assert set(read_units(out / "units")[0]) == {f"emil-unheard-{take:03d}" for take in range(4)}
+    assert {path.stem.split("-to-")[1] for path in (out / "conversion").glob("*-to-*.wav")} == {"anna"}
+
+
+def test_jobs_make_what_one_job_makes(recipe, said):
+    """Extraction, decoding and scoring in three jobs, from the same model."""
+    exp = recipe.folder / "exp_jobs/vqvae_8k"
+    shutil.copytree(recipe.exp, exp, ignore=lambda folder, names: ["units", "resynthesis", "conversion", "log"])
+    shutil.rmtree(exp / "scores")
+    for stage in ("extract", "resynthesise", "convert", "score", "eval"):
+        (exp / ".done" / stage).unlink()
+    again = recipe("--expdir", "exp_jobs", "--num_jobs", "3", "--skip_prior", "--skip_sample", "--stop_stage", "10")
+    assert "stage 3 (train): done already" in again and "stage 4 (extract): done in" in again
+    same = 0
+    for one in sorted(
+        path for path in recipe.exp.rglob("*") if path.name in ("units.txt", "units.json") or path.suffix == ".wav"
+    ):
+        if "unconditional" in one.parts or "samples" in one.parts:
+            continue
+        assert (exp / one.relative_to(recipe.exp)).read_bytes() == one.read_bytes(), one
+        same += 1
+    assert same > 30
+    figures = [json.loads((folder / "results.json").read_text()) for folder in (recipe.exp, exp)]
+    for one in figures:
+        for key in ("about", "generation_rtf"):
+            one.pop(key, None)
+    assert figures[0] == figures[1]
+
+
+def test_a_failed_jobs_last_lines_are_shown(recipe, said):
+    """A model that is no model: the job's message comes to the terminal, with its log."""
+    exp = recipe.folder / "exp_broken/vqvae_8k"
+    shutil.copytree(recipe.exp, exp, ignore=lambda folder, names: [n for n in names if n in ("units", "extract")])
+    (exp / "model/model.safetensors").write_bytes(b"no model")
+    process = recipe.start("--expdir", "exp_broken", "--stage", "4", "--stop_stage", "4", "--num_jobs", "2")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode not in (0, None)
+    assert "model.safetensors" in output and "log/jobs/extract-train.1.log" in output
+    assert "stage 4 (extract): failed" in output
+
+
+def test_training_on_fewer_hours_keeps_the_parts_together(recipe, said):
+    recipe("--expdir", "exp_few", "--dumpdir", "dump_few", "--max_train_hours", "0.015", "--stop_stage", "2")
+    parts = {part: DataDir.load(recipe.folder / "dump_few/8k" / part) for part in ("train", "dev", "test")}
+    assert 54 <= sum(u.duration for u in parts["train"].utterances) < 60
+    assert set(parts["dev"].speakers) <= set(parts["train"].speakers)
+    assert (recipe.folder / "dump_few/8k/train/phones.ctm").is_file()
+
+
 def test_the_listening_report_holds_what_the_stages_made(recipe, said):
     page = (recipe.exp / "report.html").read_text(encoding="utf-8")
     assert page.count("data:audio/wav") >= 10  # recordings, reconstructions, conversions, samples
@@ -157,7 +211,7 @@ def test_the_listening_report_holds_what_the_stages_made(recipe, said):
 
 def test_the_end_says_where_to_look_and_listen(recipe, said):
     for words in ("RESULTS.md", "report.html", "resynthesis/", "conversion/", "samples/", "tensorboard.main --logdir"):
-        assert words in said[said.index("stage 11 (summary)") :]
+        assert words in said[said.index("stage 12 (summary)") :]
     assert list(recipe.exp.glob("tensorboard/events.*"))
 
 

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Fetches CMU ARCTIC where it is absent, and writes data/{train,dev,test}.
+# shellcheck source=recipes/common/data.sh disable=SC2034   # options are handed on by name
+. "$(dirname "${BASH_SOURCE[0]}")/../../common/data.sh"
+
+# Options.
+corpus_dir=            # a copy that you have, unpacked; nothing is downloaded then
+voices=                # voices to use, such as bdl,slt; by default seven are fetched, and all of a copy used
+# End of options.
+
+prepare_corpus cmu_arctic "$@"
