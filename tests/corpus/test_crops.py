@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import tracemalloc
 from collections import Counter
 from itertools import islice
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -209,3 +212,90 @@ def test_an_error_in_a_thread_is_raised_at_its_step(utterances):
     assert [next(batches) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(AudioError, match="the disk is gone"):
         next(batches)
+
+
+# ----------------------------------------------------------------------------- what is read, and what is kept
+
+
+class CountingFile(io.FileIO):
+    """A file that adds up the bytes read from it."""
+
+    read_bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = super().read(size)
+        CountingFile.read_bytes += len(data)
+        return data
+
+    def readinto(self, buffer) -> int:
+        count = super().readinto(buffer)
+        CountingFile.read_bytes += count
+        return count
+
+
+@pytest.fixture
+def bytes_read(monkeypatch):
+    """Count what libsndfile reads; returns the count since the last call."""
+    opened = soundfile.SoundFile
+
+    def counting(path, *writing):
+        return opened(path, *writing) if writing else opened(CountingFile(path))
+
+    monkeypatch.setattr(soundfile, "SoundFile", counting)
+    CountingFile.read_bytes = 0
+
+    def count() -> int:
+        read, CountingFile.read_bytes = CountingFile.read_bytes, 0
+        return read
+
+    return count
+
+
+@pytest.mark.parametrize(("suffix", "most"), [("wav", 1 << 12), ("flac", 1 << 16)])  # FLAC is searched for the frame
+def test_a_crop_of_a_long_file_is_read_without_reading_the_file(tmp_path, bytes_read, suffix, most):
+    path = tmp_path / f"long.{suffix}"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 300 * RATE)
+    soundfile.write(path, noise, RATE, "PCM_16")
+    assert path.stat().st_size > 4_000_000
+    data = dataset([Utterance("long", "a", str(path))], batch_size=1, cache_bytes=0)
+    data.batch(0)  # the file's first: its header is read, too
+    bytes_read()
+    for step in range(1, 40):
+        crop = data.batch(step).waveform[0]
+        assert 0 < bytes_read() < most
+        assert crop.abs().max() > 0.4
+
+
+def test_a_cached_corpus_stays_below_its_bound_and_is_read_once(utterances, bytes_read):
+    bound = 2 * (1000 + 3999 + 400 + 2500 + 50) + 1
+    data = dataset(utterances, cache_bytes=bound)
+    for step in range(3 * data.steps_per_epoch):
+        data.batch(step)
+    assert data.is_cached and sum(samples.nbytes for samples in data._cache.values()) < bound
+    bytes_read()
+    data.batch(0)
+    assert bytes_read() == 0
+
+
+def test_of_a_larger_corpus_no_audio_is_kept(tmp_path):
+    write_wav(tmp_path / "long.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 500 * RATE), RATE)
+    data = dataset([Utterance("long", "a", str(tmp_path / "long.wav"))], cache_bytes=0)
+    data.batch(0)
+    tracemalloc.start()
+    for step in range(30):
+        data.batch(step)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20  # the file is 8 MB, and 16 as float32
+    assert not data._cache
+
+
+def test_a_long_file_is_cached_block_by_block(tmp_path):
+    path = tmp_path / "long.wav"
+    write_wav(path, np.random.default_rng(0).uniform(-0.5, 0.5, 500 * RATE), RATE)
+    data = dataset([Utterance("long", "a", str(path))])
+    tracemalloc.start()
+    data.batch(0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert data.is_cached and peak < 2 * 500 * RATE + (3 << 20)  # as 16-bit samples, and a block of 65,536 as float32

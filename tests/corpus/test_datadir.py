@@ -62,7 +62,7 @@ def test_thousands_of_violations_of_one_rule_do_not_hide_the_others(data):
 
 def test_writing_golden(data, tmp_path):
     loaded = DataDir.load(data).utterances
-    timed = [dataclasses.replace(u, duration=0.5 + i / 10) for i, u in enumerate(loaded)]
+    timed = [dataclasses.replace(u, duration=0.5 + i / 10, num_samples=4000 + i) for i, u in enumerate(loaded)]
     DataDir(timed[::-1]).write(data)
     assert {path.name: path.read_text() for path in data.iterdir() if path.is_file()} == {
         "wav.scp": "ann-1 wavs/ann-1.wav\nann-2 wavs/ann-2.wav\nbob-1 wavs/bob-1.wav\n",
@@ -70,6 +70,7 @@ def test_writing_golden(data, tmp_path):
         "spk2utt": "ann ann-1 ann-2\nbob bob-1\n",
         "text": "ann-1 good morning\nann-2 good night\nbob-1 no\n",
         "utt2dur": "ann-1 0.500000\nann-2 0.600000\nbob-1 0.700000\n",
+        "utt2num_samples": "ann-1 4000\nann-2 4001\nbob-1 4002\n",
     }
 
 
@@ -103,6 +104,13 @@ def test_segments_mixed_with_whole_files(data, segmented, tmp_path):
     DataDir([*DataDir.load(segmented).utterances, whole]).write(tmp_path / "mixed")
     assert (tmp_path / "mixed/segments").read_text().splitlines()[-1] == "cy-1 cy-1 0.000000 -1"
     assert DataDir.load(tmp_path / "mixed").utterances[-1].recording == whole.recording
+
+
+def test_numbers_of_samples_are_read_and_written(data, tmp_path):
+    table(data, "utt2num_samples", "ann-1 4000", "ann-2 4800", "bob-1 5600")
+    loaded = DataDir.load(data)
+    assert [u.num_samples for u in loaded.utterances] == [4000, 4800, 5600]
+    assert DataDir.load(loaded.write(tmp_path / "copy").path).utterances == loaded.utterances
 
 
 def test_tables_of_an_earlier_version_do_not_stay(data, caplog):

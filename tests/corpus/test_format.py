@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import soundfile
 from vqaudio.audio.io import read_audio, to_int16, write_wav
 from vqaudio.audio.resample import resample
 from vqaudio.corpus.datadir import DataDir, Utterance, check
-from vqaudio.corpus.format import format_data
+from vqaudio.corpus.format import _in_order, format_data
 from vqaudio.corpus.rejected import Rejection, write_rejected
 from vqaudio.errors import DataDirError, VQAudioError
 
@@ -46,6 +47,7 @@ def test_the_target_is_a_valid_directory_that_can_be_moved(data, tmp_path):
     run(data, tmp_path / "out")
     assert (tmp_path / "out/wav.scp").read_text().startswith("ann-1 wavs/ann-1.wav\n")
     assert (tmp_path / "out/utt2dur").read_text().startswith("ann-1 0.500000\n")
+    assert (tmp_path / "out/utt2num_samples").read_text() == "ann-1 4000\nann-2 4800\nbob-1 5600\n"
     moved = (tmp_path / "out").rename(tmp_path / "moved")
     assert check(moved) == []
     assert [u.text for u in DataDir.load(moved).utterances] == ["good morning", "good night", "no"]
@@ -99,6 +101,22 @@ def test_minutes_of_audio_pass_in_bounded_memory(tmp_path):
     tracemalloc.stop()
     assert summary.seconds == 300
     assert peak < 4 << 20  # the recording alone is 18 MiB as float32
+
+
+def test_lengths_at_the_old_rate_are_not_carried_on(data, tmp_path):
+    (data / "utt2num_samples").write_text("ann-1 4000\nann-2 4800\nbob-1 5600\n")
+    run(data, tmp_path / "out", sample_rate=2 * RATE)
+    assert (tmp_path / "out/utt2num_samples").read_text() == "ann-1 8000\nann-2 9600\nbob-1 11200\n"
+
+
+def test_no_more_utterances_wait_for_a_thread_than_a_few():
+    taken: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        results = _in_order(pool, lambda i: -i, (taken.append(i) or i for i in range(1000)), ahead=8)
+        for i in range(20):
+            assert next(results) == -i
+            assert len(taken) <= i + 1 + 8
+        assert list(results) == [-i for i in range(20, 1000)]
 
 
 def test_threads_change_nothing(data, tmp_path):

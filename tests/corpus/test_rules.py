@@ -191,6 +191,18 @@ def test_durations(data, value):
     assert places(data) == [("utt2dur", 2, "duration")]
 
 
+@pytest.mark.parametrize("value", ["-1", "0", "nan", "4000.0", "many", "1e4", str(1 << 63)])
+def test_numbers_of_samples(data, value):
+    table(data, "utt2num_samples", "ann-1 4000", f"ann-2 {value}", "bob-1 5600")
+    assert places(data) == [("utt2num_samples", 2, "num-samples")]
+    assert f"{value!r}: expected a positive whole number of samples" in check(data)[0].message
+
+
+def test_a_command_is_one_whatever_blank_follows_it(data):
+    edit(data / "wav.scp", lambda text: text.replace("wavs/bob-1.wav", "touch x |\u00a0"))
+    assert places(data) == [("wav.scp", 3, "pipe")]
+
+
 # --------------------------------------------------------------------------------------------- segments
 
 
@@ -210,6 +222,23 @@ def test_segment_of_an_unknown_recording(segmented):
 def test_segment_beyond_its_recording(segmented, end, broken):
     edit(segmented / "segments", lambda text: text.replace("0.5\n", f"{end}\n"))
     assert places(segmented) == ([("segments", 2, "segment-beyond")] if broken else [])
+
+
+def test_the_nearest_recording_is_looked_for_a_bounded_number_of_times(segmented, monkeypatch):
+    looked_for = []
+    monkeypatch.setattr(rules, "did_you_mean", lambda name, names: looked_for.append(name) or " Did you mean?")
+    ids = [f"u{i:03}" for i in range(200)]
+    table(segmented, "segments", *(f"{id} rec-x 0 0.1" for id in ids))
+    table(segmented, "utt2spk", *(f"{id} s" for id in ids))
+    table(segmented, "spk2utt", f"s {' '.join(ids)}")
+    (segmented / "text").unlink()
+    unknown = [v.message for v in check(segmented) if v.rule == "unknown-recording"]
+    assert len(unknown) == 200 and len(looked_for) == sum("Did you mean" in message for message in unknown) == 50
+
+
+def test_segments_without_a_wav_scp(segmented):
+    (segmented / "wav.scp").unlink()
+    assert {rule for _, _, rule in places(segmented)} == {"missing-file", "unknown-recording"}
 
 
 def test_a_recording_that_cannot_be_read(segmented):

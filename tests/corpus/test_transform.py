@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vqaudio.corpus.datadir import DataDir, Utterance, check
-from vqaudio.corpus.transform import combine, fix, split, subset
+from vqaudio.corpus.fixing import fix
+from vqaudio.corpus.transform import combine, split, subset
 from vqaudio.errors import DataDirError
 
 from .conftest import edit, table
@@ -80,11 +81,12 @@ def test_fixing_twice_changes_nothing_more(data):
     assert fix(data).violations == []
 
 
-def test_a_want_of_durations_costs_no_utterance(data):
-    table(data, "utt2dur", "ann-1 0.5", "ann-2 long")
+@pytest.mark.parametrize("name", ["utt2dur", "utt2num_samples"])
+def test_a_want_of_lengths_costs_no_utterance(data, name):
+    table(data, name, "ann-1 5", "ann-2 long")
     summary = fix(data)
     assert (summary.kept, summary.dropped) == (3, {})
-    assert not (data / "utt2dur").exists() and (data / ".backup/utt2dur").exists()
+    assert not (data / name).exists() and (data / ".backup" / name).exists()
 
 
 def test_segments_of_lost_recordings_go(segmented):
@@ -125,6 +127,8 @@ def test_nothing_is_written_where_nothing_would_be_left(data):
 
 
 PARTS = {"train": 0.8, "dev": 0.1, "test": 0.1}
+SPLIT_BY_UTTERANCE = ["u05", "u13", "u16", "u20", "u26", "u29", "u36", "u50", "u80", "u93"]
+SPLIT_BY_SPEAKER = ["s0", "s7", "s9"]
 
 
 def test_split_by_utterance_meets_the_shares_exactly(many, tmp_path):
@@ -132,6 +136,13 @@ def test_split_by_utterance_meets_the_shares_exactly(many, tmp_path):
     assert {name: len(part) for name, part in parts.items()} == {"train": 80, "dev": 10, "test": 10}
     assert sorted(id for part in parts.values() for id in ids(part)) == ids(many)
     assert ids(DataDir.load(tmp_path / "out/dev")) == ids(parts["dev"])
+
+
+def test_a_split_is_that_of_earlier_versions(many, tmp_path):
+    by_utterance = split(many.path, tmp_path / "1", PARTS, seed=3)
+    assert ids(by_utterance["dev"]) == SPLIT_BY_UTTERANCE
+    by_speaker = split(many.path, tmp_path / "2", {"a": 0.6, "b": 0.4}, by="speaker", seed=3)
+    assert by_speaker["a"].speakers == SPLIT_BY_SPEAKER
 
 
 def test_split_by_speaker_divides_no_speaker(many, tmp_path):

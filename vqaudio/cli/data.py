@@ -32,7 +32,7 @@ def _validate(options: argparse.Namespace) -> int:
     """Print every violation; exit status 2 where there are any."""
     from vqaudio.corpus import check
 
-    violations = check(options.data_dir, options.allow_pipes)
+    violations = check(options.data_dir, options.allow_pipes, wants_progress(options.quiet))
     for violation in violations:
         print(violation)
     print(f"{options.data_dir}: {len(violations) or 'no'} violation{'s' * (len(violations) != 1)}")
@@ -40,9 +40,9 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _fix(options: argparse.Namespace) -> None:
-    from vqaudio.corpus.transform import BACKUP, fix
+    from vqaudio.corpus.fixing import BACKUP, fix
 
-    done = fix(options.data_dir, options.allow_pipes)
+    done = fix(options.data_dir, options.allow_pipes, wants_progress(options.quiet))
     if not done.violations:
         print(f"{options.data_dir}: nothing to mend")
         return
@@ -111,7 +111,15 @@ def _split(options: argparse.Namespace) -> None:
 
     if len(dict(options.parts)) < len(options.parts):
         raise VQAudioError(f"--parts: a name is given twice: {', '.join(name for name, _ in options.parts)}")
-    made = split(options.data_dir, options.out, dict(options.parts), options.by, options.seed, options.allow_pipes)
+    made = split(
+        options.data_dir,
+        options.out,
+        dict(options.parts),
+        options.by,
+        options.seed,
+        options.allow_pipes,
+        progress=wants_progress(options.quiet),
+    )
     for name, data in made.items():
         _report(Path(options.out) / name, data)
 
@@ -139,6 +147,7 @@ def _subset(options: argparse.Namespace) -> None:
         seconds=options.seconds,
         seed=options.seed,
         allow_pipes=options.allow_pipes,
+        progress=wants_progress(options.quiet),
     )
     _report(Path(options.out), data)
 
@@ -160,7 +169,8 @@ def _add_combine_options(parser: Parser) -> None:
 def _combine(options: argparse.Namespace) -> None:
     from vqaudio.corpus.transform import combine
 
-    _report(Path(options.out), combine(options.data_dirs, options.out, options.allow_pipes))
+    progress = wants_progress(options.quiet)
+    _report(Path(options.out), combine(options.data_dirs, options.out, options.allow_pipes, progress))
 
 
 def _report(path: Path, data) -> None:

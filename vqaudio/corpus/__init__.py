@@ -6,9 +6,10 @@ or as batches of random crops (`vqaudio.corpus.crops`, which loads torch).
 """
 
 from vqaudio.corpus.datadir import DataDir, Utterance, Violation, check
+from vqaudio.corpus.fixing import fix
 from vqaudio.corpus.format import FormatSummary, format_data
 from vqaudio.corpus.reading import read_utterance
-from vqaudio.corpus.transform import combine, fix, split, subset
+from vqaudio.corpus.transform import combine, split, subset
 
 __all__ = [
     "DataDir",

@@ -1,14 +1,14 @@
 """Training data: random crops of utterances, as a pure function of seed and step.
 
-An utterance of n samples offers max(1, round(n / crop_length)) crop slots. Epoch e is a permutation of all
-slots, drawn from (seed, e), and gives each slot a uniformly random place in its utterance. The epochs joined
-make one endless stream; step s takes `world_size * batch_size` slots of it, rank by rank:
+Epochs of crop slots (`vqaudio.corpus.slots`) joined make one endless stream; step s takes `world_size * batch_size`
+crops of it, rank by rank:
 
     stream   |------------ epoch 0 ------------|------------ epoch 1 ----- …
     steps    |  step 0   |  step 1   |  step 2   |  step 3   | …
     ranks    |  0  |  1  |  0  |  1  |  0  |  1  |  0  |  1  | …
 
-So every slot is met once an epoch, resuming needs only the step, and ranks together see what one would.
+So every slot is met once an epoch, resuming needs only the step, and ranks together see what one would. Of a corpus
+too large for memory, only the crops themselves are read.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ import torch
 from torch import Tensor
 
 from vqaudio.audio.io import to_int16
-from vqaudio.corpus.datadir import Utterance
-from vqaudio.corpus.reading import Region, find_region
+from vqaudio.corpus.lengths import find_lengths, region_at_rate
+from vqaudio.corpus.reading import Region
+from vqaudio.corpus.slots import CropSlots
+from vqaudio.corpus.utterances import Utterance, Utterances
 from vqaudio.errors import DataDirError, did_you_mean
 
 logger = logging.getLogger(__name__)
 CACHE_BYTES = 1 << 30  # corpora below 1 GiB as 16-bit samples are kept in memory
+_REGIONS = 1 << 15  # files of which it is remembered that they were looked at: 30 MB
 
 
 @dataclass(frozen=True)
@@ -49,21 +52,14 @@ class CropBatch:
     utterances: list[str]
 
 
-@dataclass(frozen=True)
-class _Epoch:
-    """The order in which an epoch meets the slots, and each slot's place in [0, 1)."""
-
-    order: np.ndarray
-    places: np.ndarray
-
-
 class CropDataset:
     """Batches of random crops at one sample rate, for rank `rank` of `world_size`.
 
     `context` = (left, right) samples are added around each crop of `crop_length` samples. `batch_size` counts
     the crops of one rank. Corpora below `cache_bytes` as 16-bit samples are kept in memory once read; larger
-    ones are read by seeking. Headers of all audio files are read at the start: raises AudioError for a file
-    that cannot be read, DataDirError for a sample rate other than `sample_rate` or an unknown speaker.
+    ones are read by seeking. How long the files are is known as `find_lengths` says: it may look at some of them
+    alone, each of the others is looked at when it is read first. Raises AudioError for a file that cannot be read,
+    DataDirError for a sample rate other than `sample_rate`, another length than expected, or an unknown speaker.
     """
 
     def __init__(
@@ -78,26 +74,25 @@ class CropDataset:
         rank: int = 0,
         world_size: int = 1,
         cache_bytes: int = CACHE_BYTES,
+        progress: bool = True,
     ) -> None:
         _check_sizes(crop_length, context, batch_size, rank, world_size)
         if not utterances:
             raise DataDirError("no utterances to crop from")
         self.crop_length, self.context, self.batch_size = crop_length, context, batch_size
         self.rank, self.world_size, self.seed = rank, world_size, seed
-        self._ids = [utterance.id for utterance in utterances]
-        self._speakers = torch.tensor(_speaker_indices(utterances, speakers))
-        self._regions = [_region_at_rate(utterance, sample_rate) for utterance in utterances]
-        self._lengths = np.array([region.frames for region in self._regions])
-        slots = np.maximum(1, np.rint(self._lengths / crop_length).astype(np.int64))
-        self._slot_utterance = np.repeat(np.arange(len(slots)), slots)
-        self.is_cached = 2 * int(self._lengths.sum()) < cache_bytes
+        self._utterances, self._rate = Utterances.of(utterances), sample_rate
+        self._speakers = torch.from_numpy(_speaker_indices(self._utterances, speakers))
+        self._lengths = find_lengths(self._utterances, sample_rate, progress)
+        self._slots = CropSlots(self._lengths.samples, crop_length, seed)
+        self.is_cached = 2 * int(self._lengths.samples.sum()) < cache_bytes
         self._cache: dict[int, np.ndarray] = {}
-        self._epoch = lru_cache(maxsize=2)(self._draw_epoch)  # a batch touches at most two, in order
+        self._region = lru_cache(_REGIONS)(self._find_region)
 
     @property
     def slots(self) -> int:
         """Crop slots in an epoch, over all ranks."""
-        return len(self._slot_utterance)
+        return len(self._slots)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -108,52 +103,47 @@ class CropDataset:
         """Return this rank's batch at `step` (0, 1, …), which no other call has any influence on."""
         left, right = self.context
         waveform = np.zeros((self.batch_size, left + self.crop_length + right), dtype=np.float32)
-        picks = [self._pick(step, item) for item in range(self.batch_size)]
-        for target, (utterance, offset) in zip(waveform, picks, strict=True):
+        first = (step * self.world_size + self.rank) * self.batch_size
+        utterances, offsets = self._slots.crops(first, self.batch_size)
+        for target, utterance, offset in zip(waveform, utterances.tolist(), offsets.tolist(), strict=True):
             self._fill(target, utterance, offset - left)
-        chosen = np.array([utterance for utterance, _ in picks])
-        offsets = np.array([offset for _, offset in picks])
         return CropBatch(
             waveform=torch.from_numpy(waveform),
-            lengths=torch.from_numpy(np.minimum(self._lengths[chosen] - offsets, self.crop_length)),
-            speakers=self._speakers[torch.from_numpy(chosen)],
-            utterances=[self._ids[utterance] for utterance in chosen],
+            lengths=torch.from_numpy(np.minimum(self._lengths.samples[utterances] - offsets, self.crop_length)),
+            speakers=self._speakers[torch.from_numpy(utterances)],
+            utterances=[self._utterances.ids[utterance] for utterance in utterances],
         )
-
-    def _pick(self, step: int, item: int) -> tuple[int, int]:
-        """Return utterance and first sample of the crop for one item of this rank's batch."""
-        position = (step * self.world_size + self.rank) * self.batch_size + item
-        epoch_index, index = divmod(position, self.slots)
-        epoch = self._epoch(epoch_index)
-        slot = epoch.order[index]
-        utterance = int(self._slot_utterance[slot])
-        room = max(0, int(self._lengths[utterance]) - self.crop_length)
-        return utterance, int(epoch.places[slot] * (room + 1))
-
-    def _draw_epoch(self, epoch: int) -> _Epoch:
-        random = np.random.default_rng([self.seed, epoch])
-        return _Epoch(random.permutation(self.slots), random.random(self.slots))
 
     def _fill(self, target: np.ndarray, utterance: int, first: int) -> None:
         """Copy into `target` the samples from `first` on; where there are none, it stays 0."""
-        begin, end = max(0, first), min(first + len(target), int(self._lengths[utterance]))
+        begin, end = max(0, first), min(first + len(target), int(self._lengths.samples[utterance]))
         if begin >= end:
             return
         into = target[begin - first : end - first]
         if self.is_cached:
             np.multiply(self._samples(utterance)[begin:end], np.float32(1 / 32768), out=into)
         else:
-            into[:] = self._regions[utterance].read(begin, end)
+            into[:] = self._region(utterance).read(begin, end)
 
     def _samples(self, utterance: int) -> np.ndarray:
         """Return all samples of an utterance as int16, read on first use."""
         if utterance not in self._cache:
-            region = self._regions[utterance]
-            samples, clipped = to_int16(region.read())
+            region, done, clipped = self._region(utterance), 0, 0
+            samples = np.empty(region.frames, dtype=np.int16)
+            for block in region.blocks():
+                samples[done : done + len(block)], beyond = to_int16(block)
+                done, clipped = done + len(block), clipped + beyond
             if clipped:
                 logger.warning("%s: %d samples beyond [-1, 1] clipped", region.info.path, clipped)
             self._cache[utterance] = samples
         return self._cache[utterance]
+
+    def _find_region(self, utterance: int) -> Region:
+        """Return where an utterance lies, having looked at its file: its rate, and that it is as long as expected."""
+        item = self._utterances[utterance]
+        region = region_at_rate(item, self._rate)
+        self._lengths.require(utterance, item, region)
+        return region
 
 
 def prefetch(dataset: CropDataset, start_step: int, workers: int = 1) -> Iterator[CropBatch]:
@@ -173,25 +163,17 @@ def prefetch(dataset: CropDataset, start_step: int, workers: int = 1) -> Iterato
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _region_at_rate(utterance: Utterance, sample_rate: int) -> Region:
-    region = find_region(utterance)
-    if region.sample_rate != sample_rate:
-        raise DataDirError(
-            f"{region.info.path} (utterance {utterance.id!r}) has {region.sample_rate} Hz, "
-            f"expected {sample_rate} Hz; convert the corpus first, with `vqaudio data format`"
-        )
-    return region
-
-
-def _speaker_indices(utterances: Sequence[Utterance], speakers: Sequence[str]) -> list[int]:
+def _speaker_indices(utterances: Utterances, speakers: Sequence[str]) -> np.ndarray:
+    """Return the place of each utterance's speaker in `speakers`, int64 (n,)."""
     index = {speaker: i for i, speaker in enumerate(speakers)}
-    for utterance in utterances:
-        if utterance.speaker not in index:
-            raise DataDirError(
-                f"utterance {utterance.id!r} is of speaker {utterance.speaker!r}, who is not among the "
-                f"{len(speakers)} speakers given.{did_you_mean(utterance.speaker, speakers)}"
-            )
-    return [index[utterance.speaker] for utterance in utterances]
+    places = np.array([index.get(name, -1) for name in utterances.names])[utterances.speakers]
+    if (places < 0).any():
+        stranger = utterances[int(np.argmax(places < 0))]
+        raise DataDirError(
+            f"utterance {stranger.id!r} is of speaker {stranger.speaker!r}, who is not among the "
+            f"{len(speakers)} speakers given.{did_you_mean(stranger.speaker, speakers)}"
+        )
+    return places
 
 
 def _check_sizes(crop_length: int, context: tuple[int, int], batch_size: int, rank: int, world_size: int) -> None:

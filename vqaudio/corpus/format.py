@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -25,8 +27,11 @@ from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.corpus.journal import Journal, Made
 from vqaudio.corpus.reading import Region, open_region
 from vqaudio.corpus.rejected import Rejection, check_share, write_rejected
+from vqaudio.corpus.strings import Index, Strings
+from vqaudio.corpus.utterances import Utterances
 from vqaudio.errors import AudioError, DataDirError
 
+T, R = TypeVar("T"), TypeVar("R")
 logger = logging.getLogger(__name__)
 _MAX_PEAK = 8.0  # beyond this, float samples are not in [-1, 1] with some overshoot but on another scale
 
@@ -101,7 +106,7 @@ def format_data(
     where more than `max_rejected_share` of them are rejected, and VQAudioError where `target` cannot be
     written; what was done is then kept, and the next run goes on from there. `jobs` threads work at a time.
     """
-    data = source if isinstance(source, DataDir) else DataDir.load(source, allow_pipes)
+    data = source if isinstance(source, DataDir) else DataDir.load(source, allow_pipes, progress)
     target = Path(target)
     if data.path is not None and data.path.resolve() == target.resolve():
         raise DataDirError(f"format: source and target are the same directory, {target}")
@@ -113,7 +118,7 @@ def format_data(
     for line in summary.lines():
         logger.info("%s", line)
     check_share(rejected, len(data), max_rejected_share, target / "rejected.tsv")
-    _write_data_dir(data.utterances, made, target, options.sample_rate)
+    _write_data_dir(data.utterances, made, target, options.sample_rate, progress)
     return summary
 
 
@@ -123,7 +128,7 @@ def _make_all(
     """Make every utterance that was not made before, and note each in the journal as it is done."""
     made, rejected, reused = [], [], 0
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        results = pool.map(lambda utterance: _make_or_reject(utterance, options, journal), utterances)
+        results = _in_order(pool, lambda utterance: _make_or_reject(utterance, options, journal), utterances, 4 * jobs)
         try:
             for result, was_done in tqdm(results, "format", len(utterances), disable=None if progress else True):
                 if isinstance(result, Rejection):
@@ -136,6 +141,15 @@ def _make_all(
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return made, rejected, reused
+
+
+def _in_order(pool: Executor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Yield `work(item)` for each item in order, as `pool.map` does, but with at most `ahead` of them in the pool."""
+    waiting = iter(items)
+    pending = deque(pool.submit(work, item) for item in islice(waiting, ahead))
+    while pending:
+        yield pending.popleft().result()
+        pending.extend(pool.submit(work, item) for item in islice(waiting, 1))
 
 
 def _make_or_reject(utterance: Utterance, options: FormatOptions, journal: Journal) -> tuple[Made | Rejection, bool]:
@@ -191,16 +205,22 @@ def _check_length(region: Region, options: FormatOptions) -> None:
         raise AudioError(region.info.path, f"too long: {seconds:.3f} s, more than {options.max_seconds:g} s")
 
 
-def _write_data_dir(utterances: Sequence[Utterance], made: list[Made], target: Path, sample_rate: int) -> None:
-    by_id = {utterance.id: utterance for utterance in utterances}
-    formatted = [
-        Utterance(
-            id=one.utterance,
-            speaker=by_id[one.utterance].speaker,
-            recording=str((target / Journal.wav_name(one.utterance)).absolute()),
-            text=by_id[one.utterance].text,
-            duration=one.frames / sample_rate,
-        )
-        for one in made
-    ]
-    DataDir(formatted).write(target)
+def _write_data_dir(
+    utterances: Sequence[Utterance], made: list[Made], target: Path, sample_rate: int, progress: bool
+) -> None:
+    """Write the data directory over what was made; it says how long each utterance is."""
+    source = Utterances.of(utterances)
+    names = Strings.of(one.utterance for one in made)
+    kept = source.take(Index(source.ids.padded()).find(names.padded()))
+    count, frames = len(made), np.array([one.frames for one in made], dtype=np.int64)
+    formatted = replace(
+        kept,
+        recordings=Strings.of(str((target / Journal.wav_name(name)).absolute()) for name in names),
+        recording_ids=Strings.absent(count),
+        recording_of=np.arange(count),
+        starts=np.full(count, np.nan),
+        ends=np.full(count, np.nan),
+        durations=frames / sample_rate,
+        num_samples=frames,
+    )
+    DataDir(formatted).write(target, progress)

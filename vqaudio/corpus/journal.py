@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from vqaudio.audio.atomic import write_text_whole
+from vqaudio.audio.atomic import write_whole
 from vqaudio.corpus.datadir import Utterance
 from vqaudio.corpus.rules import is_pipe
 from vqaudio.errors import VQAudioError
@@ -25,7 +28,7 @@ _NAME = "format.jsonl"
 _WAV_HEADER_BYTES = 44
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Made:
     """One utterance written: its source's stamp, its length in samples, and what the source was.
 
@@ -60,8 +63,9 @@ class Journal:
     def __enter__(self) -> Journal:
         self._made = self._read()
         # Rewritten, so that lines of a killed run that broke off do not stay, nor those of other options.
-        lines = [self._options, *(asdict(made) for made in self._made.values())]
-        write_text_whole(self._path, "".join(json.dumps(line) + "\n" for line in lines))
+        with write_whole(self._path) as file:
+            for line in chain([self._options], map(asdict, self._made.values())):
+                file.write((json.dumps(line) + "\n").encode("utf-8"))
         self._file = open(self._path, "a", encoding="utf-8")
         return self
 
@@ -111,15 +115,27 @@ class Journal:
         return self._target / _NAME
 
     def _read(self) -> dict[str, Made]:
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-        except OSError:
+        records = self._records()
+        options = next(records, None)
+        if options is None:
             return {}  # no earlier run
-        records = [record for line in lines if (record := _parse(line)) is not None]
-        if not records or records[0] != self._options:
+        if options != self._options:
             logger.info("%s was made with other options; all is done again", self._target)
             return {}
-        return {record["utterance"]: Made(**record) for record in records[1:]}
+        return {record["utterance"]: _made(record) for record in records}
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """Yield the lines of an earlier run but those that broke off when it was killed; none without one."""
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                yield from (record for line in file if (record := _parse(line)) is not None)
+        except OSError:
+            return
+
+
+def _made(record: dict[str, Any]) -> Made:
+    # Of a million records, each has its own text, but all have the same few names of sample types.
+    return Made(**{**record, "source_subtype": sys.intern(record["source_subtype"])})
 
 
 def _parse(line: str) -> dict[str, Any] | None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vqaudio.audio.io import BLOCK_FRAMES, AudioInfo, iter_blocks, probe
-from vqaudio.corpus.datadir import Utterance
-from vqaudio.corpus.rules import SEGMENT_SLACK, is_pipe
+from vqaudio.corpus.presence import is_pipe
+from vqaudio.corpus.segments import SEGMENT_SLACK
+from vqaudio.corpus.utterances import Utterance
 from vqaudio.errors import AudioError
 
 
@@ -86,12 +87,24 @@ def utterance_seconds(utterance: Utterance) -> float:
         return region.frames / region.sample_rate
 
 
+def bounds(starts: np.ndarray, ends: np.ndarray, frames: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first sample and the one behind the last, int64 (n,) each, of segments of recordings.
+
+    `starts` and `ends` are float64 (n,), in seconds, NaN for the start and end of the recording, which has `frames`
+    (n,) samples. An end that rounding has put behind it is its end. Where nothing of a segment lies within its
+    recording, or not all of it, both are 0.
+    """
+    first = np.rint(np.where(np.isnan(starts), 0.0, starts) * sample_rate).astype(np.int64)
+    stop = np.where(np.isnan(ends), frames, np.rint(np.nan_to_num(ends) * sample_rate)).astype(np.int64)
+    stop = np.where((stop > frames) & (stop - frames <= SEGMENT_SLACK * sample_rate + 1), frames, stop)
+    within = (first >= 0) & (first < stop) & (stop <= frames)
+    return np.where(within, first, 0), np.where(within, stop, 0)
+
+
 def _region(utterance: Utterance, info: AudioInfo) -> Region:
-    start = round((utterance.start or 0.0) * info.sample_rate)
-    end = info.frames if utterance.end is None else round(utterance.end * info.sample_rate)
-    if end > info.frames and end - info.frames <= SEGMENT_SLACK * info.sample_rate + 1:
-        end = info.frames
-    if not 0 <= start < end <= info.frames:
+    times = (np.array([np.nan if time is None else time]) for time in (utterance.start, utterance.end))
+    start, end = (int(bound[0]) for bound in bounds(*times, np.array([info.frames]), info.sample_rate))
+    if start == end:
         times = f"{utterance.start} to {'the end' if utterance.end is None else utterance.end} s"
         raise AudioError(info.path, f"segment {utterance.id!r} ({times}) lies outside its {info.duration:.3f} s")
     return Region(info, start, end - start)

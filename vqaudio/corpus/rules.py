@@ -14,8 +14,8 @@ id                 ids have no '/', '\\', blanks or control characters, start ne
                    take at most 200 bytes, because they become file names
 duplicate          a key stands in a file once
 unsorted           lines are sorted by key in C locale (the order of their bytes)
-missing-utterance  an utterance of utt2spk is also in wav.scp or segments, spk2utt, and text and utt2dur
-                   where those exist
+missing-utterance  an utterance of utt2spk is also in wav.scp or segments, spk2utt, and text, utt2dur and
+                   utt2num_samples where those exist
 unknown-utterance  an utterance of those files is also in utt2spk
 speaker-map        spk2utt says the same as utt2spk
 pipe               wav.scp holds no command (a line ending in '|'), unless the user allows it
@@ -25,20 +25,27 @@ unknown-recording  the recording of a segment is in wav.scp
 segment-times      0 <= start < end, in seconds; end may be -1, for the end of the recording
 segment-beyond     a segment ends within its recording (0.01 s of rounding are let pass)
 duration           utt2dur holds positive numbers of seconds
+num-samples        utt2num_samples holds positive whole numbers of samples
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vqaudio.audio.io import probe
+from vqaudio.corpus.presence import is_pipe, resolve, rows_without_file
+from vqaudio.corpus.progress import bar
+from vqaudio.corpus.segments import SEGMENT_SLACK, parse_segments
+from vqaudio.corpus.strings import BLOCK, Index, as_keys, likely
 from vqaudio.corpus.tables import Table, Violation, id_fault, read_table
 from vqaudio.errors import AudioError, did_you_mean
 
-SEGMENT_SLACK = 0.01  # seconds: segment ends are often rounded to centiseconds
 FORMS = {
     "wav.scp": "<recording> <path>...",
     "utt2spk": "<utterance> <speaker>",
@@ -46,8 +53,12 @@ FORMS = {
     "text": "<utterance> [...]",
     "segments": "<utterance> <recording> <start> <end>",
     "utt2dur": "<utterance> <seconds>",
+    "utt2num_samples": "<utterance> <samples>",
 }
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
+MEASURED = ("utt2dur", "utt2num_samples")
+"""Tables of what could be measured again."""
+_HINTS = 50  # unknown recordings of which the nearest known one is named: looking for it takes milliseconds
 
 
 @dataclass(frozen=True)
@@ -58,24 +69,30 @@ class Inspection:
     violations: list[Violation]
 
 
-def check(path: str | os.PathLike, allow_pipes: bool = False) -> list[Violation]:
-    """Return all violations of the rules in the data directory at `path`, in order of file and line."""
-    return inspect(path, allow_pipes).violations
+def check(path: str | os.PathLike, allow_pipes: bool = False, progress: bool = True) -> list[Violation]:
+    """Return all violations of the rules in the data directory at `path`, in order of file and line.
+
+    Where it takes more than a few seconds, a terminal shows how far it is, unless `progress` is off.
+    """
+    return inspect(path, allow_pipes, progress).violations
 
 
-def inspect(path: str | os.PathLike, allow_pipes: bool = False) -> Inspection:
+def inspect(path: str | os.PathLike, allow_pipes: bool = False, progress: bool = True) -> Inspection:
     """Read the tables of a data directory and check every rule."""
     folder = Path(path)
     if fault := _directory_fault(folder):
         return Inspection({}, [Violation(str(folder), None, "directory", fault)])
     tables = read_tables(folder)
-    _check_speakers(tables)
-    _check_utterances(tables)
-    _check_recordings(tables["wav.scp"], folder, allow_pipes)
+    index = Index(tables["utt2spk"].keys.padded())
+    _check_speakers(tables["utt2spk"], tables["spk2utt"], index)
+    _check_utterances(tables, index)
+    _check_recordings(tables["wav.scp"], folder, allow_pipes, progress)
     if "segments" in tables:
-        _check_segments(tables["segments"], tables["wav.scp"], folder)
+        _check_segments(tables["segments"], tables["wav.scp"], folder, progress)
     if "utt2dur" in tables:
-        _check_durations(tables["utt2dur"])
+        _check_numbers(tables["utt2dur"], seconds, "duration", "a positive number of seconds")
+    if "utt2num_samples" in tables:
+        _check_numbers(tables["utt2num_samples"], samples, "num-samples", "a positive whole number of samples")
     violations = [violation for table in tables.values() for violation in table.violations]
     order = {table.file: position for position, table in enumerate(tables.values())}
     return Inspection(tables, sorted(violations, key=lambda v: (order[v.file], v.line or 0)))
@@ -85,28 +102,6 @@ def read_tables(folder: Path) -> dict[str, Table]:
     """Read the tables that must be there and those of the others that are."""
     return {name: read_table(folder / name, form) for name, form in FORMS.items()
             if name in REQUIRED or (folder / name).exists()}  # fmt: skip
-
-
-def is_pipe(recording: str) -> bool:
-    """Tell whether a wav.scp entry is a shell command whose output is the audio."""
-    return recording.rstrip().endswith("|")
-
-
-def resolve(recording: str, folder: Path) -> str:
-    """Return the absolute path of a wav.scp entry, relative ones taken from wav.scp's own folder."""
-    return recording if is_pipe(recording) else os.path.abspath(folder / recording)
-
-
-def segment_times(fields: list[str]) -> tuple[float, float | None]:
-    """Parse the start and end of a segments line, in seconds; an end of -1 means the recording's, as None.
-
-    Raises ValueError where they are no finite numbers or not 0 <= start < end.
-    """
-    start, end = float(fields[1]), float(fields[2])
-    open_end = end == -1
-    if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or (end <= start and not open_end):
-        raise ValueError(f"start {fields[1]}, end {fields[2]}")
-    return start, None if open_end else end
 
 
 def _directory_fault(folder: Path) -> str | None:
@@ -128,53 +123,96 @@ def _directory_fault(folder: Path) -> str | None:
     return None
 
 
-def _check_speakers(tables: dict[str, Table]) -> None:
-    utt2spk, spk2utt = tables["utt2spk"], tables["spk2utt"]
-    for row in utt2spk.rows.values():
-        if fault := id_fault(row.value):
-            utt2spk.report(row.line, "id", fault)
-    if not spk2utt.rows or not utt2spk.rows:
+def speaker_numbers(utt2spk: Table) -> tuple[dict[bytes, int], np.ndarray]:
+    """Return the speakers of utt2spk, numbered in order of their first utterance, and the number (n,) of each row."""
+    numbers: dict[bytes, int] = {}
+    rows = (numbers.setdefault(speaker, len(numbers)) for speaker in utt2spk.values.raws())
+    return numbers, np.fromiter(rows, dtype=np.int32, count=len(utt2spk))
+
+
+def seconds(text: bytes) -> float:
+    """Parse an entry of utt2dur; raises ValueError where it is no positive, finite number."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value
+
+
+def samples(text: bytes) -> int:
+    """Parse an entry of utt2num_samples; raises ValueError where it is no positive whole number below 2^63."""
+    value = int(text)
+    if not 0 < value < 1 << 63:
+        raise ValueError(text)
+    return value
+
+
+def _check_speakers(utt2spk: Table, spk2utt: Table, index: Index) -> None:
+    numbers, speaker_of = speaker_numbers(utt2spk)
+    faults = {number: fault for name, number in numbers.items() if (fault := id_fault(name.decode("utf-8")))}
+    for row in np.flatnonzero(np.isin(speaker_of, list(faults))):
+        utt2spk.report_row(row, "id", faults[int(speaker_of[row])])
+    if not len(spk2utt) or not len(utt2spk):
         return  # the file is missing or empty, which is reported already
-    seen = set()
-    for speaker, row in spk2utt.rows.items():
-        for utterance in row.fields:
-            if utterance not in utt2spk.rows:
-                spk2utt.report(row.line, "unknown-utterance", f"utterance {utterance!r} is not in utt2spk")
-            elif (right := utt2spk.rows[utterance].value) != speaker:
-                spk2utt.report(row.line, "speaker-map", f"gives {utterance!r} to {speaker!r}, utt2spk to {right!r}")
-            seen.add(utterance)
-    for utterance, row in utt2spk.rows.items():
-        if utterance not in seen:
-            utt2spk.report(row.line, "missing-utterance", f"utterance {utterance!r} is not in spk2utt")
+    seen = np.zeros(len(utt2spk), dtype=bool)
+    for rows, utterances in _listed_utterances(spk2utt):
+        places = index.find(as_keys(utterances))
+        seen[places[places >= 0]] = True
+        number = np.array([numbers.get(spk2utt.keys.raw(row), -1) for row in rows])
+        for i in np.flatnonzero((places < 0) | (speaker_of[places] != number)):
+            _report_speaker(utt2spk, spk2utt, rows[i], utterances[i].decode("utf-8"), places[i])
+    for row in np.flatnonzero(~seen):
+        utt2spk.report_row(row, "missing-utterance", f"utterance {utt2spk.keys[row]!r} is not in spk2utt")
 
 
-def _check_utterances(tables: dict[str, Table]) -> None:
+def _listed_utterances(spk2utt: Table) -> Iterator[tuple[list[int], list[bytes]]]:
+    """Yield the utterances of spk2utt, some thousands at a time, beside the row that each stands in."""
+    rows: list[int] = []
+    utterances: list[bytes] = []
+    for row, raw in enumerate(spk2utt.values.raws()):
+        listed = [utterance for utterance in raw.split(b" ") if utterance]
+        rows += [row] * len(listed)
+        utterances += listed
+        if len(rows) >= BLOCK:
+            yield rows, utterances
+            rows, utterances = [], []
+    if rows:
+        yield rows, utterances
+
+
+def _report_speaker(utt2spk: Table, spk2utt: Table, row: int, utterance: str, place: int) -> None:
+    if place < 0:
+        spk2utt.report_row(row, "unknown-utterance", f"utterance {utterance!r} is not in utt2spk")
+        return
+    speaker, right = spk2utt.keys[row], utt2spk.values[place]
+    spk2utt.report_row(row, "speaker-map", f"gives {utterance!r} to {speaker!r}, utt2spk to {right!r}")
+
+
+def _check_utterances(tables: dict[str, Table], index: Index) -> None:
     utt2spk = tables["utt2spk"]
     source = "segments" if "segments" in tables else "wav.scp"
-    for name in (source, "text", "utt2dur"):
+    for name in (source, "text", *MEASURED):
         table = tables.get(name)
-        if table is None or not table.rows or not utt2spk.rows:
+        if table is None or not len(table) or not len(utt2spk):
             continue
-        for utterance, row in utt2spk.rows.items():
-            if utterance not in table.rows:
-                utt2spk.report(row.line, "missing-utterance", f"utterance {utterance!r} is not in {name}")
-        for utterance, row in table.rows.items():
-            if utterance not in utt2spk.rows:
-                table.report(row.line, "unknown-utterance", f"utterance {utterance!r} is not in utt2spk")
+        keys = table.keys.padded()
+        for row in np.flatnonzero(Index(keys).find(index.keys) < 0):
+            utt2spk.report_row(row, "missing-utterance", f"utterance {utt2spk.keys[row]!r} is not in {name}")
+        for row in np.flatnonzero(index.find(keys) < 0):
+            table.report_row(row, "unknown-utterance", f"utterance {table.keys[row]!r} is not in utt2spk")
 
 
-def _check_recordings(wav_scp: Table, folder: Path, allow_pipes: bool) -> None:
-    for row in wav_scp.rows.values():
-        if is_pipe(row.value):
-            if not allow_pipes:
-                wav_scp.report(
-                    row.line,
-                    "pipe",
-                    f"{row.value!r} is a command, which the shell would run; write the audio to a file, "
-                    "or allow commands if you trust this file (allow_pipes)",
-                )
-        elif not os.path.isfile(resolved := resolve(row.value, folder)):
-            wav_scp.report(row.line, "audio-missing", _absence(row.value, resolved))
+def _check_recordings(wav_scp: Table, folder: Path, allow_pipes: bool, progress: bool) -> None:
+    for row, raw in enumerate(wav_scp.values.raws() if not allow_pipes else ()):
+        if b"|" in raw and is_pipe(wav_scp.values[row]):
+            wav_scp.report_row(
+                row,
+                "pipe",
+                f"{wav_scp.values[row]!r} is a command, which the shell would run; write the audio to a file, "
+                "or allow commands if you trust this file (allow_pipes)",
+            )
+    for row in rows_without_file(wav_scp.values, folder, progress):
+        recording = wav_scp.values[row]
+        wav_scp.report_row(row, "audio-missing", _absence(recording, resolve(recording, folder)))
 
 
 def _absence(recording: str, resolved: str) -> str:
@@ -185,45 +223,46 @@ def _absence(recording: str, resolved: str) -> str:
     return message
 
 
-def _check_segments(segments: Table, wav_scp: Table, folder: Path) -> None:
-    lengths: dict[str, float | None] = {}
-    for row in segments.rows.values():
-        recording = row.fields[0]
-        try:
-            _, end = segment_times(row.fields)
-        except ValueError:
-            times = " ".join(row.fields[1:])
-            segments.report(row.line, "segment-times", f"{times!r}: expected 0 <= start < end in seconds, or end -1")
-            continue
-        if recording not in wav_scp.rows:
-            hint = did_you_mean(recording, wav_scp.rows)
-            segments.report(row.line, "unknown-recording", f"recording {recording!r} is not in wav.scp.{hint}")
-            continue
-        if recording not in lengths:
-            lengths[recording] = _recording_seconds(wav_scp, recording, folder)
-        length = lengths[recording]
-        if end is not None and length is not None and end > length + SEGMENT_SLACK:
-            segments.report(row.line, "segment-beyond", f"ends at {end} s, recording {recording!r} at {length:.3f} s")
+def _check_segments(segments: Table, wav_scp: Table, folder: Path, progress: bool) -> None:
+    parsed = parse_segments(segments, wav_scp)
+    lengths = np.full(len(wav_scp) + 1, math.nan)  # the last one is that of unknown recordings, row -1
+    used = np.unique(parsed.recordings[(parsed.recordings >= 0) & ~np.isnan(parsed.starts)])
+    for row in bar("recordings", len(used), progress, used):
+        lengths[row] = _recording_seconds(wav_scp, row, folder)
+    no_times, unknown = np.isnan(parsed.starts), parsed.recordings < 0
+    with np.errstate(invalid="ignore"):
+        beyond = np.isfinite(parsed.ends) & (parsed.ends > lengths[parsed.recordings] + SEGMENT_SLACK)
+    hinted = set(np.flatnonzero(unknown)[:_HINTS].tolist())
+    for row in np.flatnonzero(no_times | unknown | beyond):
+        recording, *times = segments.values[row].split(" ")
+        if no_times[row]:
+            message = f"{' '.join(times)!r}: expected 0 <= start < end in seconds, or end -1"
+            segments.report_row(row, "segment-times", message)
+        elif unknown[row]:
+            hint = did_you_mean(recording, likely(recording, wav_scp.keys)) if row in hinted else ""
+            segments.report_row(row, "unknown-recording", f"recording {recording!r} is not in wav.scp.{hint}")
+        else:
+            length = lengths[parsed.recordings[row]]
+            message = f"ends at {parsed.ends[row]} s, recording {recording!r} at {length:.3f} s"
+            segments.report_row(row, "segment-beyond", message)
 
 
-def _recording_seconds(wav_scp: Table, recording: str, folder: Path) -> float | None:
-    """Return a recording's length; None where it is a command, missing (reported elsewhere) or unreadable."""
-    row = wav_scp.rows[recording]
-    path = resolve(row.value, folder)
-    if is_pipe(row.value) or not os.path.isfile(path):
-        return None
+def _recording_seconds(wav_scp: Table, row: int, folder: Path) -> float:
+    """Return a recording's length; NaN where it is a command, missing (reported elsewhere) or unreadable."""
+    recording = wav_scp.values[row]
+    path = resolve(recording, folder)
+    if is_pipe(recording) or not os.path.isfile(path):
+        return math.nan
     try:
         return probe(path).duration
     except AudioError as error:
-        wav_scp.report(row.line, "audio-unreadable", str(error))
-        return None
+        wav_scp.report_row(row, "audio-unreadable", str(error))
+        return math.nan
 
 
-def _check_durations(utt2dur: Table) -> None:
-    for row in utt2dur.rows.values():
+def _check_numbers(table: Table, parse: Callable[[bytes], float], rule: str, expected: str) -> None:
+    for row, raw in enumerate(table.values.raws()):
         try:
-            valid = 0 < float(row.value) < math.inf
+            parse(raw)
         except ValueError:
-            valid = False
-        if not valid:
-            utt2dur.report(row.line, "duration", f"{row.value!r}: expected a positive number of seconds")
+            table.report_row(row, rule, f"{raw.decode()!r}: expected {expected}")

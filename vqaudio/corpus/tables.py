@@ -1,20 +1,27 @@
 """Kaldi tables: text files of `key value` lines, in UTF-8, sorted in C locale, with unique keys.
 
 `read_table` keeps every line it can make sense of and reports, as Violations, all it cannot, so that one look
-names everything that has to be mended.
+names everything that has to be mended. A table is kept as the bytes of its file; what all lines have to obey is
+checked in bulk (`vqaudio.corpus.lines`), and only a line that is not plain is looked at by itself.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from vqaudio.corpus.lines import ID_BYTES, Form, find_lines, find_odd
+from vqaudio.corpus.strings import Strings
+
 _BLANKS = re.compile(r"[ \t]+")
-_ID_BYTES = 200  # an id becomes a file name, of which most file systems take 255 bytes
+_DECODED = 1 << 22  # bytes whose encoding is checked at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Violation:
     """One broken rule: the file, the line in it (None: the whole file), the rule and what is wrong."""
 
@@ -28,7 +35,7 @@ class Violation:
         return f"{place}: {self.rule}: {self.message}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """The rest of one line after its key, and where it stands."""
 
@@ -43,16 +50,56 @@ class Row:
 
 @dataclass
 class Table:
-    """One table: its file, its rows by key (the first of duplicate keys), and what is wrong with it."""
+    """One table: its file, the keys and values of its rows (the first of duplicate keys), and what is wrong with it.
+
+    `lines` (n,) holds the number of each row's line in the file, counted from 1.
+    """
 
     file: str
-    rows: dict[str, Row] = field(default_factory=dict)
+    keys: Strings = field(default_factory=lambda: Strings.of(()))
+    values: Strings = field(default_factory=lambda: Strings.of(()))
+    lines: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint32))
     violations: list[Violation] = field(default_factory=list)
-    disorder: list[int] = field(default_factory=list)  # lines that sort before the line above them
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @property
+    def rows(self) -> Mapping[str, Row]:
+        """The rows by key, each made when it is asked for."""
+        return _Rows(self)
 
     def report(self, line: int | None, rule: str, message: str) -> None:
         """Add a violation of this file."""
         self.violations.append(Violation(self.file, line, rule, message))
+
+    def report_row(self, row: int, rule: str, message: str) -> None:
+        """Add a violation of this file on the line of a row."""
+        self.report(int(self.lines[row]), rule, message)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Keep these rows (numbers, or a mask of all), and drop the others."""
+        self.keys, self.values, self.lines = self.keys.take(rows), self.values.take(rows), self.lines[rows]
+
+
+class _Rows(Mapping[str, Row]):
+    """The rows of a table by key."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._places: dict[str, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.keys)
+
+    def __getitem__(self, key: str) -> Row:
+        if self._places is None:
+            self._places = {key: row for row, key in enumerate(self._table.keys)}
+        row = self._places[key]
+        return Row(int(self._table.lines[row]), self._table.values[row])
 
 
 def read_table(path: Path, fields: str) -> Table:
@@ -61,13 +108,16 @@ def read_table(path: Path, fields: str) -> Table:
     A form that ends in '...' takes any number of further fields; '[...]' allows their absence.
     """
     table = Table(str(path))
-    text = _decode(path, table)
-    if text is not None and not text.strip():
+    data = _read_text(path, table)
+    if data is None:
+        return table
+    if _is_blank(data):
         table.report(None, "empty-file", f"holds no lines; expected lines of the form: {fields}")
-    elif text is not None:
-        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-            _read_line(table, number, line, fields)
-        _report_disorder(table)
+        return table
+    _fill(table, data if data.endswith(b"\n") else data + b"\n", Form(fields))
+    disorder = _drop_duplicates(table)
+    table.violations.sort(key=lambda violation: violation.line or 0)
+    _report_disorder(table, disorder)
     return table
 
 
@@ -78,12 +128,16 @@ def id_fault(name: str) -> str | None:
         return f"id {name!r} contains {', '.join(map(repr, bad))}"
     if name.startswith((".", "-")):
         return f"id {name!r} starts with {name[0]!r}"
-    if len(name.encode()) > _ID_BYTES:
-        return f"id {name!r} is longer than {_ID_BYTES} bytes"
+    if len(name.encode()) > ID_BYTES:
+        return f"id {name!r} is longer than {ID_BYTES} bytes"
     return None
 
 
-def _decode(path: Path, table: Table) -> str | None:
+# ------------------------------------------------------------------------------------- from bytes to UTF-8 lines
+
+
+def _read_text(path: Path, table: Table) -> bytes | None:
+    """Return the file as UTF-8 without byte-order mark and carriage returns, having reported them."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -92,52 +146,111 @@ def _decode(path: Path, table: Table) -> str | None:
     except OSError as error:
         table.report(None, "unreadable-file", f"cannot be read: {error.strerror}")
         return None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        table.report(line, "utf-8", f"byte 0x{data[error.start]:02x} is not UTF-8")
-        text = data.decode("utf-8", errors="replace")
-    if text.startswith("\ufeff"):
+    if (wrong := _first_not_utf8(data)) is not None:
+        table.report(_line_of(data, wrong), "utf-8", f"byte 0x{data[wrong]:02x} is not UTF-8")
+        data = data.decode("utf-8", errors="replace").encode("utf-8")
+    if data.startswith(b"\xef\xbb\xbf"):
         table.report(1, "byte-order-mark", "starts with a byte-order mark (a file from Windows)")
-    if "\r" in text:
-        line = text.count("\n", 0, text.index("\r")) + 1
-        table.report(line, "line-end", "has carriage returns (a file from Windows); lines must end in '\\n' alone")
-    return text.removeprefix("\ufeff").replace("\r", "")
+        data = data[3:]
+    if b"\r" in data:
+        message = "has carriage returns (a file from Windows); lines must end in '\\n' alone"
+        table.report(_line_of(data, data.index(b"\r")), "line-end", message)
+        data = data.replace(b"\r", b"")
+    return data
 
 
-def _read_line(table: Table, number: int, line: str, fields: str) -> None:
+def _first_not_utf8(data: bytes) -> int | None:
+    """Return where the first byte stands that is not UTF-8; None where all are."""
+    if data.isascii():
+        return None
+    first = 0
+    while first < len(data):  # in pieces that end with a line: the text of a whole file may take four times its bytes
+        end = data.find(b"\n", first + _DECODED) + 1 or len(data)
+        try:
+            data[first:end].decode("utf-8")
+        except UnicodeDecodeError as error:
+            return first + error.start
+        first = end
+    return None
+
+
+def _is_blank(data: bytes) -> bool:
+    first = 0
+    while first < len(data):
+        end = data.find(b"\n", first) + 1 or len(data)
+        if data[first:end].decode("utf-8").strip():
+            return False
+        first = end
+    return True
+
+
+def _line_of(data: bytes, place: int) -> int:
+    return data.count(b"\n", 0, place) + 1
+
+
+# ------------------------------------------------------------------------------------------- from lines to rows
+
+
+def _fill(table: Table, data: bytes, form: Form) -> None:
+    """Give the table a row for each line of `data` that can be made sense of, and report the others."""
+    lines = find_lines(data)
+    numbers = np.arange(1, len(lines.starts) + 1, dtype=np.uint32)
+    pieces, dropped, done = [], [], 0
+    for index in find_odd(data, lines, form):
+        start = int(lines.starts[index])
+        end = start + int(lines.lengths[index])
+        plain = _read_line(table, int(index) + 1, data[start:end].decode("utf-8"), form)
+        if plain is None:
+            dropped.append(index)
+        if plain != data[start:end]:
+            pieces += [memoryview(data)[done:start], b"" if plain is None else plain + b"\n"]
+            done = end + 1
+    if pieces:
+        data = b"".join([*pieces, memoryview(data)[done:]])
+        lines, numbers = (find_lines(data) if data else None), np.delete(numbers, dropped)
+    if data:
+        values = np.maximum(lines.lengths - lines.key_lengths - 1, 0)
+        value_starts = lines.starts + (lines.lengths - values).astype(lines.starts.dtype)
+        table.keys = Strings(data, lines.starts, lines.key_lengths)
+        table.values, table.lines = Strings(data, value_starts, values), numbers
+
+
+def _read_line(table: Table, number: int, line: str, form: Form) -> bytes | None:
+    """Return a line as 'key value', without other blanks around them; None, having said why, where it is no row."""
     if not line.strip():
         table.report(number, "blank-line", "is blank")
-        return
+        return None
     key, _, value = line.strip(" \t").replace("\t", " ").partition(" ")
-    row = Row(number, value.strip(" \t"))
-    if not _count_fits(len(row.fields), fields):
-        table.report(number, "fields", f"{line!r} has {len(row.fields) + 1} fields; expected: {fields}")
-        return
+    row = Row(number, value.strip(" "))
+    if not form.fits(len(row.fields)):
+        table.report(number, "fields", f"{line!r} has {len(row.fields) + 1} fields; expected: {form.text}")
+        return None
     if fault := id_fault(key):
         table.report(number, "id", fault)
-    if key in table.rows:
-        table.report(number, "duplicate", f"key {key!r} stands on line {table.rows[key].line} already")
-        return
-    if table.rows and key < next(reversed(table.rows)):
-        table.disorder.append(number)
-    table.rows[key] = row
+    return " ".join([key, *filter(None, [row.value] if form.is_open else row.fields)]).encode("utf-8")
 
 
-def _count_fits(values: int, fields: str) -> bool:
-    """Tell whether a line with this many fields after its key has the form `fields`."""
-    if fields.endswith("[...]"):
-        return True
-    wanted = fields.replace("...", "").count("<") - 1
-    return values >= wanted if fields.endswith("...") else values == wanted
+def _drop_duplicates(table: Table) -> np.ndarray:
+    """Drop the rows whose key stood before, reporting them; return the lines that sort before the line above them."""
+    keys = table.keys.padded()
+    if np.all(keys[1:] > keys[:-1]):
+        return table.lines[:0]
+    order = np.argsort(keys, kind="stable")
+    repeats = np.concatenate([[False], keys[order][1:] == keys[order][:-1]])
+    firsts = order[np.maximum.accumulate(np.where(repeats, 0, np.arange(len(order))))]
+    for row, first in sorted(zip(order[repeats].tolist(), firsts[repeats].tolist(), strict=True)):
+        table.report_row(row, "duplicate", f"key {table.keys[row]!r} stands on line {table.lines[first]} already")
+    kept = np.sort(order[~repeats])
+    table.keep(kept)
+    keys = keys[kept]
+    return table.lines[1:][keys[1:] < keys[:-1]]
 
 
-def _report_disorder(table: Table) -> None:
-    if table.disorder:
-        more = f" (as do {len(table.disorder) - 1} further lines)" if len(table.disorder) > 1 else ""
+def _report_disorder(table: Table, disorder: np.ndarray) -> None:
+    if len(disorder):
+        more = f" (as do {len(disorder) - 1} further lines)" if len(disorder) > 1 else ""
         table.report(
-            table.disorder[0],
+            int(disorder[0]),
             "unsorted",
             f"sorts before the line above it in C locale{more}; `vqaudio data fix` sorts it",
         )
