@@ -179,7 +179,7 @@ class OptimizationConfig:
     """How long to train, how fast, and how often to look and to save."""
 
     batch_size: int = 8
-    """Crops per step (of waveform, or of a unit sequence)."""
+    """Crops per step (of waveform, or of a unit sequence), on each rank of a training."""
     crop_units: int = 64
     """Length of a crop in units."""
     max_steps: int | None = None

@@ -27,6 +27,29 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, count, wanted):
         set_up_compute(wanted, 0)
 
 
+def processes(monkeypatch, count: int, local_rank: int = 0) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(count))
+    monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+
+
+@pytest.mark.parametrize(("count", "wanted", "got"), [
+    (4, "auto", "cuda:2"), (4, "cuda", "cuda:2"), (4, "cpu", "cpu"), (0, "auto", "cpu"),
+])  # fmt: skip
+def test_each_process_of_torchrun_takes_a_gpu_of_its_own(monkeypatch, count, wanted, got):
+    gpus(monkeypatch, count)
+    processes(monkeypatch, 4, local_rank=2)
+    assert set_up_compute(wanted, 0) == torch.device(got)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    gpus(monkeypatch, 2)
+    processes(monkeypatch, 4)
+    with pytest.raises(VQAudioError, match=r"4 processes .* torch sees 2 of them.*--nproc_per_node 2, or --device cpu"):
+        set_up_compute("auto", 0)
+    with pytest.raises(VQAudioError, match=r"--device cuda:1: 4 processes cannot share a GPU"):
+        set_up_compute("cuda:1", 0)
+
+
 def test_threads(monkeypatch):
     before = torch.get_num_threads()
     set_up_compute("cpu", 0)

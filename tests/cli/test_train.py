@@ -124,3 +124,10 @@ def test_the_speaker_of_a_model_that_knows_one_need_not_be_told(tmp_path, run):
         "--train_units", exp / "units/train", "--dev_units", exp / "units/dev", "--set", "training.max_steps=2",
     )  # fmt: skip
     assert load_prior(exp / "prior/model")[1] == ["anna"]
+
+
+def test_a_mistake_in_the_command_line_of_several_ranks_is_told_by_the_first(fail, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    assert "unknown option --confg" in fail("train", "--confg", "c.yaml")
+    monkeypatch.setenv("RANK", "1")
+    assert fail("train", "--confg", "c.yaml") == ""

@@ -60,6 +60,17 @@ def test_batches_depend_on_seed_and_step_alone():
     assert any((make(2).batch(step).symbols != expected[step]).any() for step in range(12))
 
 
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_together_see_what_one_would(world_size):
+    units, speakers = sequences([20, 30, 10]), [0, 1, 0]
+    alone = UnitRows(units, speakers, K, 8, 2 * world_size, 1)
+    ranks = [UnitRows(units, speakers, K, 8, 2, 1, rank, world_size) for rank in range(world_size)]
+    for step in range(8):
+        batches = [rank.batch(step) for rank in ranks]
+        assert np.array_equal(np.concatenate([b.symbols for b in batches]), alone.batch(step).symbols)
+        assert np.array_equal(np.concatenate([b.speakers for b in batches]), alone.batch(step).speakers)
+
+
 def test_no_units_are_refused():
     with pytest.raises(UnitsError, match="no unit sequences"):
         UnitRows([], [], K, 8, 2, 0)

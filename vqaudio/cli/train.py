@@ -34,11 +34,16 @@ def add_training_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; the exit status tells of a signal that stopped it."""
     from vqaudio.config import VQVAETrainingConfig
-    from vqaudio.training.vqvae import train_vqvae
+    from vqaudio.training.torchrun import joined
 
-    config = read_config(options, VQVAETrainingConfig)
-    device = set_up_compute(options.device, options.threads)
-    done = train_vqvae(config, options.train_dir, options.dev_dir, options.expdir, device, options.resume)
+    with joined() as member:
+        from vqaudio.training.vqvae import train_vqvae
+
+        config = read_config(options, VQVAETrainingConfig)
+        device = set_up_compute(options.device, options.threads)
+        done = train_vqvae(
+            config, options.train_dir, options.dev_dir, options.expdir, device, options.resume, member.connect(device)
+        )
     return 0 if done else stopped_status()
 
 

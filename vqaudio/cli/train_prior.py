@@ -25,14 +25,17 @@ def add_options(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; the exit status tells of a signal that stopped it."""
     from vqaudio.config import PriorTrainingConfig
-    from vqaudio.training.prior import train_prior
+    from vqaudio.training.torchrun import joined
 
-    config = read_config(options, PriorTrainingConfig)
-    device = set_up_compute(options.device, options.threads)
-    done = train_prior(
-        config, options.vqvae, options.train_units, options.dev_units, _speakers(options), options.expdir, device,
-        options.resume,
-    )  # fmt: skip
+    with joined() as member:
+        from vqaudio.training.prior import train_prior
+
+        config = read_config(options, PriorTrainingConfig)
+        device = set_up_compute(options.device, options.threads)
+        done = train_prior(
+            config, options.vqvae, options.train_units, options.dev_units, _speakers(options), options.expdir, device,
+            options.resume, member.connect(device),
+        )  # fmt: skip
     return 0 if done else stopped_status()
 
 

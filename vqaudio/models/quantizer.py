@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqaudio.config import QuantizerConfig
 from vqaudio.models.nearest import nearest_codes
+from vqaudio.models.ranks import copy_from_first_rank, is_first_rank, join_ranks, sum_over_ranks
 
 
 @dataclass
@@ -97,9 +97,15 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, vectors: Tensor, generator: torch.Generator) -> None:
-        """Set the codes from encoder outputs (M, D)."""
+        """Set the codes from encoder outputs (M, D), of all ranks alike.
+
+        Rank 0 chooses for all: sums on a GPU do not come out the same, bit for bit, twice.
+        """
         choose = kmeans if self.config.init == "kmeans" else sample_vectors
-        codes = choose(vectors.float(), self.config.codebook_size, generator)
+        codes = self.codebook.detach().clone()
+        if is_first_rank():
+            codes = choose(vectors.float(), self.config.codebook_size, generator)
+        copy_from_first_rank(codes)
         self._replace(torch.ones_like(self.idle, dtype=torch.bool), codes)
         self.initialised.fill_(True)
 
@@ -108,11 +114,11 @@ class VectorQuantizer(nn.Module):
         """Learn from one step's outputs (…, D) and their units: running means (`ema`), then revival.
 
         Returns the indices of the codes that were revived. Statistics are summed over ranks, and all ranks revive the
-        same codes from rank 0's outputs, so that replicas stay bitwise equal.
+        same codes from the outputs of all, so that replicas stay bitwise equal.
         """
         vectors, units = z_e.float().reshape(-1, z_e.shape[-1]), units.reshape(-1)
         sums, counts = code_statistics(vectors, units, self.config.codebook_size)
-        _sum_over_ranks(sums, counts)
+        sums, counts = sum_over_ranks(sums), sum_over_ranks(counts)
         if self.config.update == "ema":
             self.counts.lerp_(counts, 1 - self.config.decay)
             self.sums.lerp_(sums, 1 - self.config.decay)
@@ -126,9 +132,7 @@ class VectorQuantizer(nn.Module):
         dead = self.idle >= window if window else torch.zeros_like(self.idle, dtype=torch.bool)
         revived = dead.nonzero()[:, 0]
         if len(revived):
-            codes = sample_vectors(vectors, len(revived), generator)
-            _copy_from_first_rank(codes)
-            self._replace(dead, codes)
+            self._replace(dead, sample_vectors(join_ranks(vectors), len(revived), generator))
         return revived
 
     def _replace(self, which: Tensor, codes: Tensor) -> None:
@@ -137,14 +141,3 @@ class VectorQuantizer(nn.Module):
         self.sums[which] = codes
         self.counts[which] = 1.0
         self.idle[which] = 0
-
-
-def _sum_over_ranks(*tensors: Tensor) -> None:
-    if dist.is_available() and dist.is_initialized():
-        for tensor in tensors:
-            dist.all_reduce(tensor)
-
-
-def _copy_from_first_rank(tensor: Tensor) -> None:
-    if dist.is_available() and dist.is_initialized():
-        dist.broadcast(tensor, src=0)

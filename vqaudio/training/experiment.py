@@ -1,6 +1,6 @@
 """The experiment folder: its lock, its configuration, its log.
 
-    exp/<name>/ config.yaml  train.log  train.json  tensorboard/  checkpoints/  model/
+exp/<name>/ config.yaml  train.log  train.json  tensorboard/  checkpoints/  model/
 """
 
 from __future__ import annotations
@@ -33,11 +33,15 @@ class Experiment:
         self.summary = self.folder / "train.json"
 
     @contextmanager
-    def opened(self, config: Any, resume: str) -> Iterator[None]:
+    def opened(self, config: Any, resume: str, mine: bool = True) -> Iterator[None]:
         """Lock the folder for this process, check that the configuration is that of the run in it, and log there.
 
-        `resume`: 'auto' goes on with the run in the folder, 'never' refuses a folder that holds one.
+        `resume`: 'auto' goes on with the run in the folder, 'never' refuses a folder that holds one. `mine=False` does
+        nothing: the folder is another rank's.
         """
+        if not mine:
+            yield
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("a+")

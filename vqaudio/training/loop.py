@@ -2,13 +2,15 @@
 
     resume ─▶ ┌ batch ─▶ loss ─▶ gradients ─▶ step ─▶ average ┐ ─▶ publish
               └──── log · evaluate · checkpoint · signals ────┘
+
+On several ranks all do this side by side, gradients are averaged, and rank 0 does for all what is written anywhere.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import platform
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,7 +25,9 @@ from vqaudio.config import OptimizationConfig, to_dict
 from vqaudio.errors import TrainingError
 from vqaudio.training.averaging import WeightAverage
 from vqaudio.training.checkpoint import load_newest, save_checkpoint
+from vqaudio.training.distributed import ALONE, Ranks, Replicas, seed_of_rank
 from vqaudio.training.experiment import Experiment
+from vqaudio.training.machine import describe_machine
 from vqaudio.training.monitor import Monitor
 from vqaudio.training.monitor_layout import Charts
 from vqaudio.training.precision import autocast, choose_precision, keep_freed_memory
@@ -41,13 +45,16 @@ class Task(Protocol):
     items: str
     """What `items_per_step` counts, in the plural: 'samples' or 'units'."""
     items_per_step: int
+    """Of one rank."""
+    late_parameters: list[nn.Parameter]
+    """Those on which the loss of the first steps does not depend."""
     config: Any
     """The whole configuration, a dataclass."""
     charts: Charts
     """How TensorBoard groups the scalars."""
 
     def batches(self, start_step: int) -> Iterator[Any]:
-        """Yield the batches of steps `start_step`, …: a function of seed and step alone."""
+        """Yield this rank's batches of steps `start_step`, …: a function of seed and step alone."""
 
     def names(self, batch: Any) -> str:
         """Name the utterances of a batch, for messages."""
@@ -59,13 +66,13 @@ class Task(Protocol):
         """Do what follows the optimizer's step number `step` (0, 1, …): the codebook's own learning."""
 
     def window_scalars(self) -> dict[str, float]:
-        """Return scalars over the window since the last call, and begin a new one."""
+        """Return scalars over the window since the last call and over all ranks, and begin a new one."""
 
     def evaluate(self, monitor: Monitor, step: int, last: bool) -> dict[str, float]:
-        """Return scalars on the dev set, and show what there is to see and hear."""
+        """Return scalars on the dev set, and show what there is to see and hear. On rank 0 alone."""
 
     def publish(self, folder: Path) -> None:
-        """Write the model folder."""
+        """Write the model folder. On rank 0 alone."""
 
 
 @dataclass
@@ -101,11 +108,20 @@ class Interval:
 
 
 class Trainer:
-    """Trains one task in one experiment folder."""
+    """Trains one task in one experiment folder, which rank 0 alone reads and writes."""
 
-    def __init__(self, task: Task, config: OptimizationConfig, experiment: Experiment, seed: int, device: torch.device):
+    def __init__(
+        self,
+        task: Task,
+        config: OptimizationConfig,
+        experiment: Experiment,
+        seed: int,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self.task, self.config, self.experiment, self.device = task, config, experiment, device
-        torch.manual_seed(seed)
+        self.seed, self.ranks = seed, ranks
+        torch.manual_seed(seed_of_rank(seed, ranks.rank))
         task.modules.to(device)
         parameters = list(task.modules.parameters())
         # beta2 below the usual 0.999: a training of minutes has a few thousand steps.
@@ -116,8 +132,9 @@ class Trainer:
         self.average = WeightAverage(task.model, config.weight_average)
         self.schedule = Schedule(config)
         self.progress = Progress()
-        self.monitor = Monitor(experiment.tensorboard)
+        self.monitor = Monitor(experiment.tensorboard if ranks.first else None)
         self.last_checkpoint: Path | None = None
+        self.replicas: Replicas | None = None
 
     def run(self) -> bool:
         """Train to the end and publish the model; False where a signal ended it before (a checkpoint was saved)."""
@@ -126,34 +143,42 @@ class Trainer:
         self.monitor.begin(self.progress.step, to_dict(self.task.config), self.task.charts)
         if self.schedule.is_done(self.progress.step):
             logger.info("the training is done already: %d steps in %s", self.progress.step, self.experiment.folder)
-            if not (self.experiment.model / "model.safetensors").exists():
+            if not self.ranks.from_first((self.experiment.model / "model.safetensors").exists):
                 self._finish()
                 self.monitor.close()
             return True
         self._set_precision()
-        logger.info("%s parameters, %s", f"{sum(p.numel() for p in self.parameters):,}", describe_machine(self.device))
+        if not self.ranks.alone:  # after the precision was measured: its hooks wait for every rank's gradients
+            self.replicas = Replicas(self.task)
+        self._introduce()
         try:
-            with StopRequest() as stop:
-                self._steps(stop)
-            if stop.signal is not None:
-                self._checkpoint()
-                logger.warning(
-                    "%s: stopped after step %d, saved in %s; the same command goes on from there",
-                    stop.signal.name, self.progress.step, self.last_checkpoint,
-                )  # fmt: skip
-                return False
+            with StopRequest(insistent=self.ranks.alone) as stop:
+                stopped = self._steps(stop)
+                if stopped is not None:
+                    self._stop_at(stopped)
+                    return False
             self._finish()
             return True
         finally:
             self.monitor.close()
 
-    def _steps(self, stop: StopRequest) -> None:
+    def _introduce(self) -> None:
+        parameters, machine = sum(p.numel() for p in self.parameters), describe_machine(self.device, self.ranks)
+        logger.info("%s parameters, %s", f"{parameters:,}", machine)
+        if not self.ranks.alone:
+            count, size = self.ranks.world_size, self.config.batch_size
+            logger.info("%d ranks × batch_size %d = %d crops per step", count, size, count * size)
+
+    def _steps(self, stop: StopRequest) -> signal.Signals | None:
+        """Train to the end, or until a signal reaches any of the ranks: return it."""
         config, progress, schedule = self.config, self.progress, self.schedule
         batches = self.task.batches(progress.step)
         interval, before = Interval(), time.perf_counter()
-        bar = tqdm(total=schedule.total_steps, initial=progress.step, unit="step", disable=None, dynamic_ncols=True)
+        disable = None if self.ranks.first else True
+        bar = tqdm(total=schedule.total_steps, initial=progress.step, unit="step", disable=disable, dynamic_ncols=True)
+        stopped = self.ranks.agreed_stop(stop.signal)
         with bar:
-            while not schedule.is_done(progress.step) and stop.signal is None:
+            while not schedule.is_done(progress.step) and stopped is None:
                 start = time.perf_counter()
                 scalars = self._step(next(batches))
                 interval.add(scalars, time.perf_counter() - start)
@@ -165,15 +190,35 @@ class Trainer:
                     self._evaluate(last=False)
                 now = time.perf_counter()
                 progress.elapsed, before = progress.elapsed + now - before, now
-                if schedule.plan(progress.step, progress.elapsed):
-                    progress.total_steps = schedule.total_steps
-                    logger.info("the learning rate falls from here on; %d steps in all", schedule.total_steps)
+                self._plan()
                 self._show(bar)
                 if progress.step % config.checkpoint_interval == 0:
                     self._checkpoint()
+                stopped = self.ranks.agreed_stop(stop.signal)
         close = getattr(batches, "close", None)
         if close:
             close()
+        return stopped
+
+    def _plan(self) -> None:
+        """Fix the number of steps when the time has come, by rank 0's clock."""
+        progress, schedule = self.progress, self.schedule
+        if schedule.total_steps is not None:
+            return
+        progress.elapsed = self.ranks.from_first(lambda: progress.elapsed)
+        if schedule.plan(progress.step, progress.elapsed):
+            progress.total_steps = schedule.total_steps
+            logger.info("the learning rate falls from here on; %d steps in all", schedule.total_steps)
+
+    def _stop_at(self, stopped: signal.Signals) -> None:
+        StopRequest.latest = stopped  # it may have reached another rank
+        self._checkpoint()
+        self.ranks.wait()  # torchrun ends all ranks when the first one has gone: not before it is written
+        if self.ranks.first:
+            logger.warning(
+                "%s: stopped after step %d, saved in %s; the same command goes on from there",
+                stopped.name, self.progress.step, self.last_checkpoint,
+            )  # fmt: skip
 
     def _step(self, batch: Any) -> dict[str, Tensor | float]:
         step = self.progress.step
@@ -181,9 +226,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with autocast(self.device, self.precision):
-            loss, scalars = self.task.loss(batch, step)
+            loss, scalars = (self.replicas or self.task).loss(batch, step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.replicas is not None:
+            self.replicas.average_late_gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             self._stop_at_nonfinite(batch, loss, norm)
@@ -193,17 +240,24 @@ class Trainer:
         return {**scalars, "loss/total": loss.detach(), "train/gradient_norm": norm, "train/learning_rate": rate}
 
     def _stop_at_nonfinite(self, batch: Any, loss: Tensor, norm: Tensor) -> None:
-        good = f"the last good checkpoint is {self.last_checkpoint}" if self.last_checkpoint else "no checkpoint yet"
+        """Raise TrainingError on all ranks: where the loss is not finite on one, no rank has a finite gradient."""
+        last = self.ranks.from_first(lambda: self.last_checkpoint)
+        good = f"the last good checkpoint is {last}" if last else "no checkpoint yet"
+        losses = self.ranks.gathered((loss.item(), self.task.names(batch)))
+        chosen = [rank for rank, (value, _) in enumerate(losses) if not math.isfinite(value)] or [0]
+        value, names = losses[chosen[0]]
+        where = "" if self.ranks.alone else f" on rank {', '.join(map(str, chosen))} of {self.ranks.world_size}"
         raise TrainingError(
-            f"step {self.progress.step}: the loss is {loss.item()} and the gradient's norm {norm.item()}; nothing was "
-            f"updated. Utterances of the batch: {self.task.names(batch)}. {good[0].upper()}{good[1:]}. A lower "
+            f"step {self.progress.step}: the loss is {value}{where} and the gradient's norm {norm.item()}; nothing was "
+            f"updated. Utterances of the batch: {names}. {good[0].upper()}{good[1:]}. A lower "
             "training.learning_rate, or training.precision=float32, often helps"
         )
 
     def _log(self, interval: Interval) -> None:
         progress = self.progress
-        progress.throughput = self.task.items_per_step * interval.steps / interval.seconds
-        scalars = interval.means() | self.task.window_scalars()
+        items = self.task.items_per_step * self.ranks.world_size
+        progress.throughput = items * interval.steps / interval.seconds
+        scalars = self.ranks.means(interval.means()) | self.task.window_scalars()
         scalars[f"train/{self.task.items}_per_second"] = progress.throughput
         self.monitor.scalars(scalars, progress.step)
         left = self.schedule.seconds_left(progress.step, progress.elapsed)
@@ -211,6 +265,12 @@ class Trainer:
         logger.info("step %d  %s  %s left", progress.step, shown, format_seconds(left))
 
     def _evaluate(self, last: bool) -> None:
+        """Evaluate and show, on rank 0.
+
+        Meanwhile the other ranks wait where ranks agree next, in `control`: not in NCCL, whose patience would end.
+        """
+        if not self.ranks.first:
+            return
         training = self.task.modules.training
         self.task.modules.eval()
         with self.average.applied(), torch.inference_mode(), autocast(self.device, self.precision):
@@ -230,55 +290,62 @@ class Trainer:
 
     def _finish(self) -> None:
         self._evaluate(last=True)
-        with self.average.applied():
-            self.task.publish(self.experiment.model)
+        if self.ranks.first:
+            with self.average.applied():
+                self.task.publish(self.experiment.model)
         self._checkpoint()
         self.monitor.hyperparameters(to_dict(self.task.config), self.progress.elapsed)
+        if self.ranks.first:
+            self._write_summary()
+        logger.info("done: %d steps in %s; model in %s", self.progress.step,
+                    format_seconds(self.progress.elapsed), self.experiment.model)  # fmt: skip
+
+    def _write_summary(self) -> None:
         self.experiment.write_summary(
             {
                 "steps": self.progress.step,
                 "train_seconds": round(self.progress.elapsed, 1),
                 f"train_{self.task.items}_per_second": round(self.progress.throughput, 1),
                 "precision": str(self.precision).removeprefix("torch."),
-                "machine": describe_machine(self.device),
+                "machine": describe_machine(self.device, self.ranks),
+                "world_size": self.ranks.world_size,
             }
         )
-        logger.info("done: %d steps in %s; model in %s", self.progress.step,
-                    format_seconds(self.progress.elapsed), self.experiment.model)  # fmt: skip
 
     def _set_precision(self) -> None:
+        """Choose the precision: rank 0's choice, for all. All ranks measure, side by side as they will train."""
         batch = next(self.task.batches(0))
-        state = self._state() if self.config.precision == "auto" else None
+        random = self._random()
 
         def step() -> None:
             loss, _ = self.task.loss(batch, 0)
             loss.backward()
 
-        self.precision = choose_precision(self.config.precision, step, self.device)
-        if state is not None:  # measuring has drawn random numbers and filled windows: undo it
+        chosen = choose_precision(self.config.precision, step, self.device)
+        self.precision = self.ranks.from_first(lambda: chosen)
+        if self.config.precision == "auto":  # measuring has drawn random numbers and filled windows: undo it
             self.optimizer.zero_grad(set_to_none=True)
             self.task.window_scalars()
-            self._set_random(state["random"])
+            self._set_random(random)
 
-    def _state(self) -> dict[str, Any]:
-        random = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self.device)
-        return {
+    def _checkpoint(self) -> None:
+        random, *of_others = self.ranks.gathered(self._random())
+        if not self.ranks.first:
+            return
+        state = {
             "progress": asdict(self.progress),
             "modules": self.task.modules.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
             "random": random,
+            "random_of_others": of_others,
         }
-
-    def _checkpoint(self) -> None:
         folder, keep = self.experiment.checkpoints, self.config.keep_checkpoints
-        self.last_checkpoint = save_checkpoint(folder, self.progress.step, self._state(), keep)
+        self.last_checkpoint = save_checkpoint(folder, self.progress.step, state, keep)
 
     def _resume(self) -> None:
         self.precision = torch.float32
-        found = load_newest(self.experiment.checkpoints)
+        found = self.ranks.from_first(lambda: load_newest(self.experiment.checkpoints))
         if found is None:
             return
         self.last_checkpoint, state = found
@@ -287,8 +354,29 @@ class Trainer:
         self.task.modules.load_state_dict(state["modules"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
-        self._set_random(state["random"])
         logger.info("going on from step %d (%s)", self.progress.step, self.last_checkpoint)
+        self._resume_random([state["random"], *state.get("random_of_others", [])])
+
+    def _resume_random(self, states: list[Mapping[str, Tensor]]) -> None:
+        """Go on with the random numbers of each rank; ranks that there were not before begin theirs."""
+        if self.ranks.rank < len(states):
+            self._set_random(states[self.ranks.rank])
+        else:
+            torch.manual_seed(seed_of_rank(self.seed, self.ranks.rank, self.progress.step))
+        now, before = self.ranks.world_size, len(states)
+        if now != before and self.ranks.first:
+            logger.warning(
+                "ranks: %d until here, %d from here on. A step takes %d crops instead of %d; the place in the data is "
+                "that of step %d with so many; new ranks draw other random numbers. The result is not, bit for bit, "
+                "that of %d from beginning to end",
+                before, now, now * self.config.batch_size, before * self.config.batch_size, self.progress.step, before,
+            )  # fmt: skip
+
+    def _random(self) -> dict[str, Tensor]:
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        return random
 
     def _set_random(self, random: Mapping[str, Tensor]) -> None:
         torch.set_rng_state(random["cpu"].cpu())
@@ -296,25 +384,8 @@ class Trainer:
             torch.cuda.set_rng_state(random["cuda"].cpu(), self.device)
 
 
-def describe_machine(device: torch.device) -> str:
-    """Say what computes: 'AMD EPYC, 2 threads' or the accelerator's name."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{_processor_name()}, {torch.get_num_threads()} threads"
-
-
 def format_seconds(seconds: float) -> str:
     """Return 1:02:03 or 2:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _processor_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux: the platform module knows less, but something
-    return platform.processor() or platform.machine()

@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 class Monitor:
-    """Writes events into a folder. The first failure is logged and ends the writing, not the training.
+    """Writes events into a folder, or nowhere. The first failure is logged and ends the writing, not the training.
 
     A name is of one kind: TensorBoard shows neither sounds nor pictures of a name that it has met as another kind.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._writer = None
-        self._failed = False
+        self._failed = folder is None
         self._purge_step: int | None = None
 
     def begin(self, step: int, config: Mapping[str, Any], charts: Charts) -> None:

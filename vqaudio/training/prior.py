@@ -23,6 +23,7 @@ from vqaudio.generation.prior import sample_units
 from vqaudio.models.folder import load_vqvae, save_model, speaker_index
 from vqaudio.models.prior import UnitPrior
 from vqaudio.models.vqvae import VQVAE
+from vqaudio.training.distributed import ALONE, Ranks
 from vqaudio.training.experiment import Experiment
 from vqaudio.training.loop import Trainer
 from vqaudio.training.monitor import Monitor
@@ -49,13 +50,15 @@ class PriorTask:
         spec: UnitSpec,
         train: tuple[list[np.ndarray], list[int]],
         dev: tuple[list[np.ndarray], list[int]],
+        ranks: Ranks = ALONE,
     ) -> None:
         self.config, self.speakers, self.spec, self.vqvae = config, speakers, spec, vqvae
         self.model = UnitPrior(config.model, len(speakers))
         self.modules = nn.ModuleDict({"model": self.model})
+        self.late_parameters: list[nn.Parameter] = []
         length, batch = config.training.crop_units, config.training.batch_size
         self.items_per_step = batch * length
-        self.rows = UnitRows(*train, self.model.boundary, length, batch, config.seed)
+        self.rows = UnitRows(*train, self.model.boundary, length, batch, config.seed, ranks.rank, ranks.world_size)
         self.dev = [torch.from_numpy(u) for u in dev[0][:DEV_UTTERANCES]], dev[1][:DEV_UTTERANCES]
         counts = (unit_counts(units, config.model.codebook_size) for units in (train[0], self.dev[0]))
         self.unigram = unigram_bits_per_unit(*counts)
@@ -137,10 +140,12 @@ def train_prior(
     expdir: str | Path,
     device: str | torch.device = "cpu",
     resume: str = "auto",
+    ranks: Ranks = ALONE,
 ) -> bool:
     """Train a prior on extracted units; False where a signal stopped it (run again to go on).
 
-    `utt2spk` names the speaker of each utterance of both unit folders. Collapsed units are expanded first.
+    `utt2spk` names the speaker of each utterance of both unit folders. Collapsed units are expanded first. `ranks`: as
+    of `train_vqvae`.
     """
     vqvae, speakers = load_vqvae(vqvae_folder, device)
     expected = UnitSpec.of_model(vqvae)
@@ -152,10 +157,10 @@ def train_prior(
     codes = expected.codebook_size
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, codebook_size=codes))
     experiment = Experiment(expdir)
-    with experiment.opened(config, resume):
+    with experiment.opened(config, resume, ranks.first):
         torch.manual_seed(config.seed)
-        task = PriorTask(config, vqvae, speakers, expected, loaded["train"], loaded["dev"])
-        return Trainer(task, config.training, experiment, config.seed, torch.device(device)).run()
+        task = PriorTask(config, vqvae, speakers, expected, loaded["train"], loaded["dev"], ranks)
+        return Trainer(task, config.training, experiment, config.seed, torch.device(device), ranks).run()
 
 
 def _speakers_of(

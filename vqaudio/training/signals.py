@@ -8,12 +8,17 @@ from types import FrameType
 
 
 class StopRequest:
-    """Within the block, the first SIGINT or SIGTERM sets `signal`; a second one interrupts at once."""
+    """Within the block, the first SIGINT or SIGTERM sets `signal`; a second one interrupts at once, if `insistent`.
+
+    Ranks of a training get it twice where a scheduler signals all processes of a job: from there, and from torchrun,
+    which kills after half a minute what does not end. A second one means nothing to them.
+    """
 
     latest: signal.Signals | None = None
     """The last such signal of the process: the command's exit status tells which it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, insistent: bool = True) -> None:
+        self.insistent = insistent
         self.signal: signal.Signals | None = None
         self._before: dict[int, object] = {}
 
@@ -29,5 +34,7 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            if self.insistent:
+                raise KeyboardInterrupt
+            return
         self.signal = StopRequest.latest = signal.Signals(number)

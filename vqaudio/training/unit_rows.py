@@ -2,7 +2,7 @@
 
 Each speaker's utterances, shuffled anew each epoch, are joined with the boundary symbol K between them and cut into
 rows of equal length; a row is of one speaker. The prior thus meets utterances' beginnings and ends as often as they
-occur, and wastes nothing on padding.
+occur, and wastes nothing on padding. Ranks take their rows of each step in turn, as crops are taken (corpus/crops.py).
 
     K u u u u K u u K u u u u u K …     ─▶  rows of T + 1 symbols: inputs are the first T, targets the last T
 """
@@ -29,7 +29,10 @@ class RowBatch:
 
 
 class UnitRows:
-    """Batches of rows. `units`: (N_i,) arrays, `speakers`: their indices; `boundary`: the symbol between utterances."""
+    """Batches of rows, for rank `rank` of `world_size`; `batch_size` counts the rows of one rank.
+
+    `units`: (N_i,) arrays, `speakers`: their indices; `boundary`: the symbol between utterances.
+    """
 
     def __init__(
         self,
@@ -39,18 +42,22 @@ class UnitRows:
         length: int,
         batch_size: int,
         seed: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         if not units:
             raise UnitsError("no unit sequences to learn from")
         self.boundary, self.length, self.batch_size, self.seed = boundary, length, batch_size, seed
+        self.rank, self.world_size = rank, world_size
         self._of_speaker = {s: [u for u, of in zip(units, speakers) if of == s] for s in sorted(set(speakers))}
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
         self.rows_per_epoch = len(self._draw_epoch(0)[1])
 
     def batch(self, step: int) -> RowBatch:
-        """Return the batch of a step (0, 1, …)."""
+        """Return this rank's batch of a step (0, 1, …)."""
         rows, speakers = [], []
-        for position in range(step * self.batch_size, (step + 1) * self.batch_size):
+        first = (step * self.world_size + self.rank) * self.batch_size
+        for position in range(first, first + self.batch_size):
             epoch, index = divmod(position, self.rows_per_epoch)
             symbols, of = self._epoch(epoch)
             rows.append(symbols[index])

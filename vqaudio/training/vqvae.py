@@ -22,7 +22,9 @@ from vqaudio.evaluation.likelihood import bits_per_sample
 from vqaudio.evaluation.unit_statistics import code_perplexity, code_usage
 from vqaudio.generation.decode import generate_waveforms
 from vqaudio.models.folder import save_model
+from vqaudio.models.ranks import join_ranks, mean_over_ranks, sum_over_ranks
 from vqaudio.models.vqvae import VQVAE
+from vqaudio.training.distributed import ALONE, Ranks
 from vqaudio.training.experiment import Experiment
 from vqaudio.training.figures import sorted_usage_image
 from vqaudio.training.loop import Trainer
@@ -60,7 +62,7 @@ class VQVAETask:
 
     items = "samples"
 
-    def __init__(self, config: VQVAETrainingConfig, train: DataDir, dev: DataDir) -> None:
+    def __init__(self, config: VQVAETrainingConfig, train: DataDir, dev: DataDir, ranks: Ranks = ALONE) -> None:
         start, steps = config.model.quantizer.start_step, config.training.max_steps
         if steps is not None and start >= steps:
             expected = f"less than training.max_steps ({steps})"
@@ -68,6 +70,8 @@ class VQVAETask:
         self.config, self.speakers = config, train.speakers
         self.model = VQVAE(config.model, len(self.speakers))
         self.modules = nn.ModuleDict({"model": self.model})
+        codebook = self.model.quantizer.codebook
+        self.late_parameters = [codebook] if isinstance(codebook, nn.Parameter) else []
         hop = self.model.hop_length
         if config.training.mel_loss:
             channels = config.model.decoder.condition_channels
@@ -76,7 +80,7 @@ class VQVAETask:
         self.items_per_step = config.training.batch_size * self.crop_length
         self.crops = CropDataset(
             train.utterances, self.speakers, config.model.sample_rate, self.crop_length,
-            self.model.context, config.training.batch_size, config.seed,
+            self.model.context, config.training.batch_size, config.seed, ranks.rank, ranks.world_size,
         )  # fmt: skip
         self.dev = choose_dev(dev.utterances, self.speakers)
         self.window = CodeUsage(config.model.quantizer.codebook_size)
@@ -108,7 +112,8 @@ class VQVAETask:
         self._step = (out.z_e, out.units) if quantize else None
         # What lies beyond an utterance's end is not learned.
         valid = torch.arange(self.crop_length, device=device) < batch.lengths.to(device)[:, None]
-        nll = (out.nll * valid).sum() / valid.sum()
+        # Each sample has the same weight, whichever rank has it: the mean over ranks is then that of one large batch.
+        nll = (out.nll * valid).sum() / mean_over_ranks(valid.sum())
         loss = nll + out.vq_loss
         scalars = {"loss/bits_per_sample": nll.detach() / math.log(2), "loss/vq": out.vq_loss.detach()}
         if "mel" in self.modules:
@@ -140,7 +145,9 @@ class VQVAETask:
             state[name][codes] = 0
 
     def window_scalars(self) -> dict[str, float]:
-        """Return the codebook's usage since the last call."""
+        """Return the codebook's usage since the last call, over all ranks."""
+        if self.window.counts.any():
+            self.window.counts = sum_over_ranks(self.window.counts)
         scalars = self.window.scalars()
         self.window.reset()
         return scalars
@@ -174,7 +181,8 @@ class VQVAETask:
         device = next(self.model.parameters()).device
         batches = islice(self.batches(step), INITIALISATION_BATCHES)
         with torch.no_grad():
-            outputs = [self.model.encoder(self.model.emphasise(b.waveform.to(device))).float() for b in batches]
+            outputs = (self.model.encoder(self.model.emphasise(b.waveform.to(device))).float() for b in batches)
+            outputs = [join_ranks(z_e) for z_e in outputs]
         vectors = torch.cat([z.reshape(-1, z.shape[-1]) for z in outputs])
         quantizer = self.config.model.quantizer
         self.model.quantizer.initialise(vectors, self._generator(step))
@@ -242,13 +250,17 @@ def train_vqvae(
     expdir: str | Path,
     device: str | torch.device = "cpu",
     resume: str = "auto",
+    ranks: Ranks = ALONE,
 ) -> bool:
-    """Train a VQ-VAE in the experiment folder `expdir`; False where a signal stopped it (run again to go on)."""
+    """Train a VQ-VAE in the experiment folder `expdir`; False where a signal stopped it (run again to go on).
+
+    `ranks`: this process's place among those that train together and all call this; `torchrun.joined` finds it.
+    """
     experiment = Experiment(expdir)
     train, dev = DataDir.load(train_dir), DataDir.load(dev_dir)
-    with experiment.opened(config, resume):
+    with experiment.opened(config, resume, ranks.first):
         torch.manual_seed(config.seed)
-        task = VQVAETask(config, train, dev)
-        trainer = Trainer(task, config.training, experiment, config.seed, torch.device(device))
+        task = VQVAETask(config, train, dev, ranks)
+        trainer = Trainer(task, config.training, experiment, config.seed, torch.device(device), ranks)
         task.optimizer = trainer.optimizer
         return trainer.run()
