@@ -178,7 +178,7 @@ def test_every_class_of_the_configuration_is_reached():
 # --------------------------------------------------------------------------------------------------- commands
 
 COMMANDS = sections(read("docs/commands.md"))
-SHARED = {"#generation": "Generation", "#seed": "Seed", "#computing": "Computing"}
+SHARED = {"#generation": "Generation", "#seed": "Seed", "#computing": "Computing", "#several-jobs": "Several jobs"}
 
 
 def all_verbs(command: str = "vqaudio", group: Group = COMMAND) -> Iterator[tuple[str, Verb]]:

@@ -21,6 +21,14 @@ def test_named_voices_of_a_data_directory_up_to_a_limit(lab, tmp_path, run):
     assert sorted(p.stem for p in tmp_path.glob("*.wav")) == ["anna-1-to-anna", "anna-1-to-boris"]
 
 
+def test_some_of_all_voices_but_never_ones_own(lab, tmp_path, run, fail):
+    words = ["convert", "--model", lab.model, "--input", lab.data, "--out", tmp_path, "--num_voices", 1]
+    run(*words, "--speaker", "all")
+    voices = {tuple(p.stem.split("-")[::3]) for p in tmp_path.glob("*.wav")}
+    assert voices == {("anna", "boris"), ("boris", "anna")}
+    assert "--num_voices 1 takes --speaker all, got --speaker anna" in fail(*words, "--speaker", "anna")
+
+
 def test_a_file_of_another_rate_is_resampled_and_the_log_says_so(lab, tmp_path, run):
     write_wav(tmp_path / "hello.wav", sound(11025, rate=22050), 22050)
     _, err = run(

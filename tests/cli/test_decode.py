@@ -10,7 +10,8 @@ from tests.cli.conftest import LENGTHS
 from tests.small import HOP, RATE, SPEAKERS, decoded_by_hand, small_vqvae
 from vqaudio.api import Model
 from vqaudio.audio.io import read_audio
-from vqaudio.cli.speech import Drawing, Speed, Utterance, _stamps
+from vqaudio.cli.speech import Drawing, Utterance, _stamps
+from vqaudio.cli.speed import Figures, Stopwatch, add_up
 from vqaudio.generation.decode import decoder_engine
 from vqaudio.models.folder import save_model
 from vqaudio.units import read_units, write_units
@@ -169,21 +170,18 @@ def test_the_precision_decides_what_is_made_and_the_engine_does_not():
 
 
 def test_figures_of_another_engine_or_precision_are_not_added_to(tmp_path):
-    engine = decoder_engine(small_vqvae(), "torch")
-
-    def speed() -> Speed:
-        return Speed(tmp_path / "generation.json", RATE, engine)
-
-    first = speed()
-    list(first.timed(iter([np.zeros(RATE)]), len))
-    first.write()
-    again = speed()
-    again.go_on()
-    assert again.samples == RATE
-    engine.precision = "bfloat16"
-    other = speed()
-    other.go_on()
-    assert other.samples == 0
+    engine, watch = decoder_engine(small_vqvae(), "torch"), Stopwatch()
+    list(watch.timed(iter([np.zeros(RATE), np.zeros(RATE)]), len))
+    watch.seconds = 0.5
+    watch.figures(RATE, engine).write(tmp_path, RATE)
+    earlier = Figures.read(tmp_path)
+    assert earlier == Figures(2.0, 0.5, "torch", "float32")
+    assert Figures(1.0, 1.5, "torch", "float32").plus([earlier]) == Figures(3.0, 2.0, "torch", "float32")
+    for other in (Figures(1.0, 1.5, "torch", "bfloat16"), Figures(1.0, 1.5, "numba", "float32")):
+        assert other.plus([earlier]) == other
+        assert add_up([other, earlier]) == earlier  # it made more
+        assert add_up([other, earlier, other, other]) == Figures(3.0, 4.5, other.engine, other.precision)
+    assert add_up([]) is None and Figures.read(tmp_path / "nothing") is None
 
 
 def test_where_it_goes_has_to_be_said(lab, fail):

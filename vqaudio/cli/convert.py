@@ -6,9 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vqaudio.cli.compute import set_up_compute
 from vqaudio.cli.logs import wants_progress
-from vqaudio.cli.parser import Parser, Verb, add_compute_options, add_generation_options, add_seed_option, whole_number
+from vqaudio.cli.parser import (
+    Parser,
+    UsageError,
+    Verb,
+    add_compute_options,
+    add_generation_options,
+    add_seed_option,
+    whole_number,
+)
+from vqaudio.cli.sharding import add_shard_option, set_up_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +35,12 @@ def add_options(parser: Parser) -> None:
         "--speaker", required=True, metavar="NAME[,NAME]|all",
         help="voices to convert to; all stands for every voice but the utterance's own",
     )  # fmt: skip
+    parser.add_argument("--num_voices", type=whole_number(1), help="of all voices so many, spread over their list")
     parser.add_argument("--out", required=True, help="folder for the WAV files, <utterance>-to-<speaker>.wav")
     parser.add_argument("--limit", type=whole_number(1), help="convert the first so many utterances")
     add_generation_options(parser)
     add_seed_option(parser)
+    add_shard_option(parser)
     add_compute_options(parser)
 
 
@@ -39,14 +49,16 @@ def run(options: argparse.Namespace) -> None:
     from vqaudio import api
     from vqaudio.cli.speech import Drawing, speak
 
-    model = api.load(options.model, set_up_compute(options.device, options.threads))
+    model = api.load(options.model, set_up_job(options))
+    if options.num_voices is not None and options.speaker != "all":
+        raise UsageError(f"--num_voices {options.num_voices} takes --speaker all, got --speaker {options.speaker}")
     voices = _voices(options.speaker, model)
     wanted = [
         conversion
         for id, speaker, waveform, rate in _recordings(options)
-        for conversion in _conversions(model, id, waveform, rate, _others(voices, speaker, options.speaker))
+        for conversion in _conversions(model, id, waveform, rate, _others(voices, speaker, options))
     ]
-    speak(model, wanted, options.out, Drawing.of(options), wants_progress(options.quiet))
+    speak(model, wanted, options.out, Drawing.of(options), wants_progress(options.quiet), options.shard)
 
 
 def _voices(given: str, model: Model) -> list[str]:
@@ -57,21 +69,32 @@ def _voices(given: str, model: Model) -> list[str]:
     return [model.speakers[speaker_index(model.speakers, name)] for name in given.split(",")]
 
 
-def _others(voices: list[str], own: str | None, given: str) -> list[str]:
+def _others(voices: list[str], own: str | None, options: argparse.Namespace) -> list[str]:
     """Return the voices for an utterance of the speaker `own`, who is left out where all were asked for."""
-    return [voice for voice in voices if voice != own] if given == "all" else voices
+    from vqaudio.evaluation.heldout import spread_evenly
+
+    if options.speaker != "all":
+        return voices
+    others = [voice for voice in voices if voice != own]
+    return others if options.num_voices is None else spread_evenly(others, options.num_voices)
 
 
 def _recordings(options: argparse.Namespace) -> Iterator[tuple[str, str | None, np.ndarray, int]]:
-    """Yield id, speaker (None where unknown), waveform (T,) and sample rate (Hz) of what is to be converted."""
+    """Yield id, speaker (None where unknown), waveform (T,) and sample rate (Hz) of what is to be converted.
+
+    Of a shard it is whole recordings, each of which is encoded once for all voices.
+    """
     from vqaudio.audio.io import read_audio
     from vqaudio.corpus import DataDir, read_utterance
+    from vqaudio.units.sharding import known_seconds
 
-    path = Path(options.input)
+    path, shard = Path(options.input), options.shard
     if not path.is_dir():
-        yield path.stem, None, *read_audio(path)
+        if shard is None or shard.take([path]):
+            yield path.stem, None, *read_audio(path)
         return
-    for utterance in DataDir.load(path).utterances[: options.limit]:
+    utterances = DataDir.load(path).utterances[: options.limit]
+    for utterance in utterances if shard is None else shard.take(utterances, known_seconds(utterances)):
         yield utterance.id, utterance.speaker, *read_utterance(utterance)
 
 

@@ -6,7 +6,6 @@ import argparse
 import logging
 from typing import TYPE_CHECKING
 
-from vqaudio.cli.compute import set_up_compute
 from vqaudio.cli.logs import wants_progress
 from vqaudio.cli.parser import (
     Parser,
@@ -17,6 +16,7 @@ from vqaudio.cli.parser import (
     add_seed_option,
     whole_number,
 )
+from vqaudio.cli.sharding import add_shard_option, set_up_job
 from vqaudio.errors import UnitsError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def add_options(parser: Parser) -> None:
     )
     add_generation_options(parser)
     add_seed_option(parser)
+    add_shard_option(parser)
     add_compute_options(parser)
 
 
@@ -62,19 +63,21 @@ def run(options: argparse.Namespace) -> None:
     from vqaudio.cli.streaming import Listeners, stream_speech
 
     listeners = Listeners(options.stream, options.play) if options.stream or options.play else None
-    model = api.load(options.model, set_up_compute(options.device, options.threads))
+    model = api.load(options.model, set_up_job(options))
     utterances = _utterances(options, model)
     if listeners:
         stream_speech(model, utterances, listeners, Drawing.of(options), options.out)
     else:
-        speak(model, utterances, options.out, Drawing.of(options), wants_progress(options.quiet))
-    if options.natural:
+        speak(model, utterances, options.out, Drawing.of(options), wants_progress(options.quiet), options.shard)
+    if options.natural and not options.shard:
         _compare(options, model, utterances)
 
 
 def _check(options: argparse.Namespace) -> None:
     if not (options.out or options.stream or options.play):
         raise UsageError("where to? expected --out FOLDER, --stream FILE or --play")
+    if options.shard and (options.stream or options.play):
+        raise UsageError(f"--shard {options.shard} takes --out alone: --stream and --play are one job's")
     if options.natural and not options.out:
         raise UsageError(f"--natural {options.natural} takes --out, the folder of what is compared with the recordings")
     if options.figures and not options.natural:
@@ -82,11 +85,13 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _utterances(options: argparse.Namespace, model: Model) -> list[Utterance]:
-    """Return what is to be decoded, by whom, and how long."""
+    """Return what is to be decoded, by whom, and how long; of a shard, its part."""
     from vqaudio.cli.speech import Utterance
 
     units = _read_units(options, model)
     speakers = _speakers(options, model, units)
+    if options.shard:
+        units = dict(options.shard.take(list(units.items()), list(map(len, units.values()))))
     lengths = _lengths(options, model, units)
     return [Utterance(id, sequence, speakers[id], lengths.get(id)) for id, sequence in units.items()]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from vqaudio.cli.compute import set_up_compute
 from vqaudio.cli.logs import wants_progress
 from vqaudio.cli.parser import Parser, Verb, add_compute_options, number
+from vqaudio.cli.sharding import add_shard_option, set_up_job
 
 
 def add_options(parser: Parser) -> None:
@@ -22,6 +22,7 @@ def add_options(parser: Parser) -> None:
         help="share of unreadable utterances above which the extraction fails",
     )  # fmt: skip
     parser.add_argument("--allow_pipes", action="store_true", help="run the shell commands in wav.scp")
+    add_shard_option(parser)
     add_compute_options(parser)
 
 
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     from vqaudio.models.folder import load_vqvae
     from vqaudio.units.extract import extract_units
 
-    model, _ = load_vqvae(options.model, set_up_compute(options.device, options.threads))
+    model, _ = load_vqvae(options.model, set_up_job(options))
     extract_units(
         model,
         DataDir.load(options.data_dir, options.allow_pipes),
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> None:
         collapse=options.collapse,
         max_rejected_share=options.max_rejected_share,
         progress=wants_progress(options.quiet),
+        shard=options.shard,
     )
 
 
@@ -46,6 +48,7 @@ VERB = Verb(
     "Turn the utterances of a data directory into units",
     """
 vqaudio extract --model exp/base/model --data_dir dump/8k/test --out exp/base/units/test
+vqaudio extract --model exp/base/model --data_dir dump/8k/train --out exp/base/units/train --shard 1/8
 """,
     add_options,
     run,

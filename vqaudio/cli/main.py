@@ -73,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (VQAudioError, OSError) as error:
         if "--debug" in words:
             traceback.print_exc()
-        print(f"{command}: {_describe(error)}", file=sys.stderr)
+        if not (isinstance(error, UsageError) and _said_elsewhere()):
+            print(f"{command}: {_describe(error)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         hint = "; the same command goes on where it stood" if isinstance(verb, Verb) and verb.resumes else ""
@@ -123,6 +124,11 @@ def _show(command: str, group: Group, options: Sequence[str]) -> int:
         case [option, *_]:
             raise UsageError(f"{option} comes before the verb; expected `{command} VERB [options]`")
     return 0
+
+
+def _said_elsewhere() -> bool:
+    """Whether torchrun has started this command line several times, and another process says what is wrong with it."""
+    return (os.environ.get("RANK", "0"), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) != ("0", "0")
 
 
 def _describe(error: Exception) -> str:

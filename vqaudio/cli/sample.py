@@ -6,8 +6,8 @@ import argparse
 import logging
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vqaudio.cli.compute import set_up_compute
 from vqaudio.cli.logs import wants_progress
 from vqaudio.cli.parser import (
     Parser,
@@ -19,7 +19,12 @@ from vqaudio.cli.parser import (
     number,
     whole_number,
 )
+from vqaudio.cli.sharding import add_shard_option, set_up_job
 from vqaudio.errors import UnitsError
+
+if TYPE_CHECKING:
+    from vqaudio.api import Model, Prior
+    from vqaudio.cli.speech import Utterance
 
 logger = logging.getLogger(__name__)
 
@@ -35,25 +40,36 @@ def add_options(parser: Parser) -> None:
     add_sampling_options(parser.add_argument_group("units"), "prior_")
     add_generation_options(parser)
     add_seed_option(parser)
+    add_shard_option(parser)
     add_compute_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Draw units, write them, and decode them."""
     from vqaudio import api
-    from vqaudio.audio.atomic import write_text_whole
-    from vqaudio.cli.speech import Drawing, Utterance, speak
-    from vqaudio.units import write_units
+    from vqaudio.cli.speech import Drawing, speak
 
-    device = set_up_compute(options.device, options.threads)
+    device = set_up_job(options)
     model, prior = api.load(options.model, device), api.load_prior(options.prior, device)
     model.require_precision(options.precision, options.force_precision)
-    ids, speakers = _names(model.speakers, options)
+    names = _names(model.speakers, options)
+    drawn = _draw(model, prior, names if options.shard is None else options.shard.take(names), options)
+    if options.shard is None:
+        _write_units(model, drawn, options)
+    speak(model, drawn, options.out, Drawing.of(options), wants_progress(options.quiet), options.shard)
+
+
+def _draw(model: Model, prior: Prior, names: list[tuple[str, str]], options: argparse.Namespace) -> list[Utterance]:
+    """Draw the units of each id and speaker; leave out those that the prior ends at once."""
+    from vqaudio.cli.speech import Utterance
+
+    if not names:  # a shard of more than there are utterances
+        return []
     units = model.sample_units(
         prior,
-        speakers,
+        [speaker for _, speaker in names],
         options.max_seconds,
-        keys=ids,
+        keys=[id for id, _ in names],
         seed=options.seed,
         temperature=options.prior_temperature,
         top_k=options.prior_top_k,
@@ -61,24 +77,29 @@ def run(options: argparse.Namespace) -> None:
         engine=options.engine,
         batch_size=options.batch_size,
     )
-    drawn = [Utterance(*parts) for parts in zip(ids, (u.numpy() for u in units), speakers) if len(parts[1])]
+    return [Utterance(id, u.numpy(), speaker) for (id, speaker), u in zip(names, units) if len(u)]
+
+
+def _write_units(model: Model, drawn: list[Utterance], options: argparse.Namespace) -> None:
+    from vqaudio.audio.atomic import write_text_whole
+    from vqaudio.units import write_units
+
     if not drawn:
         raise UnitsError(
             f"the prior ended all {options.num} utterances at once: give another --seed, or train it longer"
         )
-    if len(drawn) < len(ids):
-        logger.warning("%d of %d utterances ended at once and are left out", len(ids) - len(drawn), len(ids))
+    if len(drawn) < options.num:
+        logger.warning("%d of %d utterances ended at once and are left out", options.num - len(drawn), options.num)
     folder = Path(options.out) / "units"
     write_units(folder, [(u.id, u.units) for u in drawn], model.unit_spec)
     write_text_whole(folder / "utt2spk", "".join(f"{u.id} {u.speaker}\n" for u in drawn))
-    speak(model, drawn, options.out, Drawing.of(options), wants_progress(options.quiet))
 
 
-def _names(known: list[str], options: argparse.Namespace) -> tuple[list[str], list[str]]:
+def _names(known: list[str], options: argparse.Namespace) -> list[tuple[str, str]]:
     """Return the id and the speaker of each utterance; ids sort as they are counted."""
     speakers = list(islice(cycle([options.speaker] if options.speaker else known), options.num))
     digits = len(str(options.num - 1))
-    return [f"sample-{i:0{digits}d}-{speaker}" for i, speaker in enumerate(speakers)], speakers
+    return [(f"sample-{i:0{digits}d}-{speaker}", speaker) for i, speaker in enumerate(speakers)]
 
 
 VERB = Verb(

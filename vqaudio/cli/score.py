@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vqaudio.cli.compute import set_up_compute
 from vqaudio.cli.logs import wants_progress
 from vqaudio.cli.parser import Parser, UsageError, Verb, add_compute_options, add_seed_option, number, whole_number
+from vqaudio.cli.sharding import add_shard_option, set_up_job
 from vqaudio.errors import VQAudioError
 
 if TYPE_CHECKING:
     import torch
 
+    from vqaudio.evaluation.experiment import Experiment
+    from vqaudio.evaluation.material import Material
     from vqaudio.evaluation.results import Results
+    from vqaudio.evaluation.scorecard import Scope
+    from vqaudio.evaluation.unit_set import UnitSet
 
 OF_THE_WHOLE = ("prior", "samples", "speed")
 """Parts that belong to the experiment, not to a further set of utterances."""
@@ -37,6 +43,7 @@ def add_options(parser: Parser) -> None:
     units.add_argument("--codebook_size", type=whole_number(1), help="distinct units (default: those that occur)")
     _add_scope(parser.add_argument_group("what is measured"))
     add_seed_option(parser)
+    add_shard_option(parser)
     add_compute_options(parser)
 
 
@@ -67,25 +74,49 @@ def _add_scope(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, and write the results."""
+    device = set_up_job(options)
+    if options.experiment is None and options.model is None:
+        _score_units_alone(options, device)
+    else:
+        _score_experiment(options, device)
+
+
+@contextmanager
+def _writing(options: argparse.Namespace, out: Path, device: torch.device) -> Iterator[Results]:
+    """Yield results to be filled in, and write them into `out` after the block, unless it is a shard's."""
     from vqaudio.cli.provenance import provenance
     from vqaudio.evaluation.report import REPORT_FILE
-    from vqaudio.evaluation.results import write_results
+    from vqaudio.evaluation.results import Results, write_results
+    from vqaudio.units.locks import at_work
+    from vqaudio.units.sharding import remove_shards
 
-    device = set_up_compute(options.device, options.threads)
-    if options.experiment is None and options.model is None:
-        results, out = _score_units_alone(options)
-    else:
-        results, out = _score_experiment(options, device)
-    results.about = {**provenance(["vqaudio", *sys.argv[1:]], device), "phones": options.phones, **results.about}
-    if options.asr:
-        results.about["asr"] = options.asr
-    write_results(out, results)
-    print(out / REPORT_FILE)
+    results = Results()
+    with at_work(out, options.shard):
+        yield results
+        if options.shard:
+            return
+        results.about = {**provenance(["vqaudio", *sys.argv[1:]], device), "phones": options.phones, **results.about}
+        if options.asr:
+            results.about["asr"] = options.asr
+        write_results(out, results)
+        remove_shards(out)
+        print(out / REPORT_FILE)
 
 
-def _score_experiment(options: argparse.Namespace, device: torch.device) -> tuple[Results, Path]:
+def _score_experiment(options: argparse.Namespace, device: torch.device) -> None:
+    from vqaudio.evaluation.scorecard import Scorecard
+
+    experiment = _experiment(options)
+    if options.shard:
+        _require_units(experiment)
+    card = Scorecard(experiment, device, _scope(options))
+    with _writing(options, experiment.out, device) as results:
+        results.merge(card.measure(options.shard))
+        results.about["data_dir"] = os.path.relpath(experiment.data_dir, experiment.out)
+
+
+def _experiment(options: argparse.Namespace) -> Experiment:
     from vqaudio.evaluation.experiment import Experiment
-    from vqaudio.evaluation.scorecard import Scope, Scorecard
 
     folder = options.experiment or options.out
     if folder is None:
@@ -93,19 +124,29 @@ def _score_experiment(options: argparse.Namespace, device: torch.device) -> tupl
     if options.experiment and not options.experiment.is_dir():
         raise VQAudioError(f"no such folder: {options.experiment}, expected an experiment folder")
     data_dir = options.data_dir or _former_data_dir(options)
-    experiment = Experiment.in_folder(
+    return Experiment.in_folder(
         folder, data_dir, options.name, model=options.model, prior=options.prior, units=options.units_dir,
         train_units=options.train_units, train_dir=options.train_dir, resynthesis=options.resynthesis,
         conversion=options.conversion, training=_training(options), out=options.out,
     )  # fmt: skip
+
+
+def _scope(options: argparse.Namespace) -> Scope:
+    from vqaudio.evaluation.scorecard import Scope
+
     names = ("seed", "max_seconds", "phones", "asr", "temperatures", "num_samples", "num_spoken", "sample_seconds",
              "skip")  # fmt: skip
     scope = Scope(**{name: getattr(options, name) for name in names}, progress=wants_progress(options.quiet))
-    if options.name is not None:
-        scope = replace(scope, skip=(*scope.skip, *OF_THE_WHOLE))
-    results = Scorecard(experiment, device, scope).measure()
-    results.about["data_dir"] = os.path.relpath(data_dir, experiment.out)
-    return results, experiment.out
+    return scope if options.name is None else replace(scope, skip=(*scope.skip, *OF_THE_WHOLE))
+
+
+def _require_units(experiment: Experiment) -> None:
+    """Raise a VQAudioError where units have to be extracted first, which several jobs would do at once."""
+    if not (experiment.units / "units.json").is_file() and experiment.units.name != "units.txt":
+        raise VQAudioError(
+            f"{experiment.units} holds no units, and shards make none. First: vqaudio extract --model "
+            f"{experiment.model} --data_dir {experiment.data_dir} --out {experiment.units}"
+        )
 
 
 def _training(options: argparse.Namespace) -> Path | None:
@@ -125,10 +166,9 @@ def _former_data_dir(options: argparse.Namespace) -> Path:
     raise UsageError("--data_dir is needed: the utterances to be scored")
 
 
-def _score_units_alone(options: argparse.Namespace) -> tuple[Results, Path]:
-    from vqaudio.corpus import DataDir, read_utterance
-    from vqaudio.evaluation.baseline_scores import score_baselines
+def _score_units_alone(options: argparse.Namespace, device: torch.device) -> None:
     from vqaudio.evaluation.material import Material
+    from vqaudio.evaluation.parts import mark_of, measure_parts
     from vqaudio.evaluation.unit_scores import read_unit_set, score_units
 
     given = {"--units_dir": options.units_dir, "--data_dir": options.data_dir, "--out": options.out}
@@ -137,14 +177,27 @@ def _score_units_alone(options: argparse.Namespace) -> tuple[Results, Path]:
         raise UsageError(f"units of another system need {', '.join(absent)}; an experiment is given as EXP")
     units = read_unit_set(options.units_dir, options.unit_rate, options.codebook_size)
     material = Material.load(options.data_dir, options.phones)
-    results = score_units(units, material, options.seed)
+    parts = {"units": lambda: score_units(units, material, options.seed)}
     if "baselines" not in options.skip:
-        train = DataDir.load(options.train_dir).utterances if options.train_dir else material.utterances
-        _, rate = read_utterance(material.utterances[0])
-        results.merge(score_baselines(train, material, rate, units.unit_rate, units.codebook_size, options.seed))
+        parts["baselines"] = lambda: _score_baselines(units, material, options)
     places = {"data_dir": options.data_dir, "units": options.units_dir}
-    results.about |= {name: os.path.relpath(path, options.out) for name, path in places.items()}
-    return results, options.out
+
+    def mark() -> str:
+        decisive = {name: getattr(options, name) for name in ("unit_rate", "codebook_size", "phones", "seed")}
+        return mark_of(decisive, {**places, "train_dir": options.train_dir}, material.utterances)
+
+    with _writing(options, options.out, device) as results:
+        results.merge(measure_parts(parts, options.out, mark, options.shard))
+        results.about |= {name: os.path.relpath(path, options.out) for name, path in places.items()}
+
+
+def _score_baselines(units: UnitSet, material: Material, options: argparse.Namespace) -> Results:
+    from vqaudio.corpus import DataDir, read_utterance
+    from vqaudio.evaluation.baseline_scores import score_baselines
+
+    train = DataDir.load(options.train_dir).utterances if options.train_dir else material.utterances
+    _, rate = read_utterance(material.utterances[0])
+    return score_baselines(train, material, rate, units.unit_rate, units.codebook_size, options.seed)
 
 
 VERB = Verb(

@@ -1,33 +1,30 @@
 """What decode, convert and sample have in common: a folder of WAV files, one per utterance, made from units.
 
-OUT/<utterance>.wav   whole or absent
-OUT/made.jsonl        what each was made of: the next run with the same settings leaves it as it is
-OUT/generation.json   how long the generation took
+OUT/<utterance>.wav, made.jsonl   the files, and what each was made of (`waveform_folder`)
+OUT/generation.json               how long the generation took (`speed`)
+OUT/shards/2-of-8/                the same of the second of eight jobs, until one without a shard takes it over
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from vqaudio.cli.speed import Figures, Stopwatch, add_up
+from vqaudio.cli.waveform_folder import WaveformFolder
 from vqaudio.errors import VQAudioError
+from vqaudio.units.sharding import Shard, other_shards, remove_shards
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from vqaudio.api import Model
-    from vqaudio.generation import Engine
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
-MADE_FILE, SPEED_FILE = "made.jsonl", "generation.json"
 
 
 @dataclass(frozen=True)
@@ -65,40 +62,111 @@ class Drawing:
         return {name: getattr(self, name) for name in ("temperature", "top_k", "top_p", "seed")}
 
 
-def speak(model: Model, utterances: Sequence[Utterance], out: str | Path, drawing: Drawing, progress: bool) -> None:
+def speak(
+    model: Model,
+    utterances: Sequence[Utterance],
+    out: str | Path,
+    drawing: Drawing,
+    progress: bool,
+    shard: Shard | None = None,
+) -> None:
     """Write `out/<id>.wav` for each utterance, but for those that an earlier run with the same settings wrote.
 
     An utterance's waveform is a function of the model, its id, units and speaker, and of the drawing's options
     except engine and batch size. Each file appears as soon as it is finished.
+
+    With a `shard`, whose utterances these are, files are left in its folder for a later run without one to take over.
     """
+    from vqaudio.units.locks import at_work
+
+    model.require_precision(drawing.precision, drawing.force_precision)
+    speakers = dict(zip((u.id for u in utterances), speakers_of(model, utterances)))
+    open_folder = folder_opener(model, utterances, drawing)
+    out = Path(out)
+    with at_work(out, shard):
+        folder, others = _folders(out, shard, open_folder)
+        earlier = _figures(utterances, [folder, *others] if shard is None else [folder])
+        if shard is None:
+            _take_over(utterances, folder, others)
+        todo = [u for u in utterances if not any(place.has(u.id) for place in (folder, *others))]
+        if len(todo) < len(utterances):
+            logger.info("%d of %d waveforms are in %s already", len(utterances) - len(todo), len(utterances), out)
+        if todo:
+            _generate(model, todo, [speakers[u.id] for u in todo], folder, drawing, earlier, progress)
+        elif others and shard is None and (total := add_up(earlier)):
+            total.write(out, model.sample_rate)
+        if shard is None:
+            folder.tidy()
+            remove_shards(out, [other.path for other in others if _holds_more(other)])
+
+
+def _folders(
+    out: Path, shard: Shard | None, open_folder: Callable[[Path], WaveformFolder]
+) -> tuple[WaveformFolder, list[WaveformFolder]]:
+    """Return the folder to write to, and others where some of the waveforms may be."""
+    others = [open_folder(path) for path in other_shards(out, shard).values()]
+    if shard is not None:
+        return open_folder(shard.folder(out)), [*others, open_folder(out)]
+    for other in others:
+        if other.is_of_other_making():
+            raise VQAudioError(
+                f"{other.path} holds waveforms of other units or other settings than those given: complete them with "
+                f"the options that they were made with, or delete {other.path.parent} to make all again"
+            )
+    return open_folder(out), others
+
+
+def _figures(utterances: Sequence[Utterance], folders: Iterable[WaveformFolder]) -> list[Figures]:
+    """Return how fast those of the waveforms were made that are in folders already."""
+    used = [folder.path for folder in folders if any(folder.has(u.id) for u in utterances)]
+    return [figures for path in used if (figures := Figures.read(path)) is not None]
+
+
+def _take_over(utterances: Sequence[Utterance], folder: WaveformFolder, others: Iterable[WaveformFolder]) -> None:
+    taken = 0
+    for other in others:
+        for utterance in utterances:
+            if other.has(utterance.id) and not folder.has(utterance.id):
+                folder.take_over(utterance.id, other)
+                taken += 1
+    if taken:
+        logger.info("%s: %d waveforms of shards are taken over", folder.path, taken)
+
+
+def _holds_more(other: WaveformFolder) -> bool:
+    """Whether a shard has waveforms that were not asked for, as after a --limit; the log says so."""
+    more = other.others()
+    if more:
+        logger.warning("%s is kept: it has %d waveforms of utterances that were not asked for now", other.path, more)
+    return bool(more)
+
+
+def _generate(
+    model: Model,
+    utterances: Sequence[Utterance],
+    speakers: Sequence[int],
+    folder: WaveformFolder,
+    drawing: Drawing,
+    earlier: Sequence[Figures],
+    progress: bool,
+) -> None:
+    """Make waveforms and write them; and how fast that was, with what of the folder was made before."""
     import torch
 
     from vqaudio.generation import stream_waveforms
     from vqaudio.generation.decode import decoder_engine
 
-    model.require_precision(drawing.precision, drawing.force_precision)
-    folder = WaveformFolder(Path(out), model, utterances, drawing)
-    speakers = speakers_of(model, utterances)
-    todo = [i for i, utterance in enumerate(utterances) if not folder.has(utterance)]
-    if len(todo) < len(utterances):
-        logger.info("%d of %d waveforms are in %s already", len(utterances) - len(todo), len(utterances), out)
-    if not todo:
-        return
     engine = decoder_engine(model.network, drawing.engine, drawing.precision)
     stream = stream_waveforms(
-        model.network, [torch.from_numpy(utterances[i].units) for i in todo], [speakers[i] for i in todo],
-        keys=[utterances[i].id for i in todo], engine=engine, batch_size=drawing.batch_size, progress=progress,
-        **drawing.sampling,
+        model.network, [torch.from_numpy(u.units) for u in utterances], speakers, keys=[u.id for u in utterances],
+        engine=engine, batch_size=drawing.batch_size, progress=progress, **drawing.sampling,
     )  # fmt: skip
-    speed = Speed(folder.path / SPEED_FILE, model.sample_rate, engine)
-    if len(todo) < len(utterances):
-        speed.go_on()
+    watch = Stopwatch()
     try:
-        for index, waveform in speed.timed(stream, lambda pair: len(pair[1])):
-            utterance = utterances[todo[index]]
-            folder.write(utterance, waveform[: utterance.length])
+        for index, waveform in watch.timed(stream, lambda pair: len(pair[1])):
+            folder.write(utterances[index].id, waveform[: utterances[index].length])
     finally:
-        speed.write()
+        watch.figures(model.sample_rate, engine).plus(earlier).write(folder.path, model.sample_rate)
 
 
 def speakers_of(model: Model, utterances: Sequence[Utterance]) -> list[int]:
@@ -108,115 +176,11 @@ def speakers_of(model: Model, utterances: Sequence[Utterance]) -> list[int]:
     return [speaker_index(model.speakers, utterance.speaker) for utterance in utterances]
 
 
-class WaveformFolder:
-    """OUT: a WAV file per utterance, and the record of what each was made of."""
-
-    def __init__(self, path: Path, model: Model, utterances: Sequence[Utterance], drawing: Drawing) -> None:
-        _check_ids(utterances, path)
-        self.path, self._sample_rate = path, model.sample_rate
-        self._stamps = dict(zip((u.id for u in utterances), _stamps(model, utterances, drawing)))
-        self._record = MadeRecord(path)
-
-    def has(self, utterance: Utterance) -> bool:
-        """Whether its file is there, made with these settings."""
-        return self._record.has(utterance.id, self._stamps[utterance.id])
-
-    def write(self, utterance: Utterance, waveform: Tensor) -> None:
-        """Write its file, and take it down."""
-        from vqaudio.audio.io import write_wav
-
-        write_wav(self.path / f"{utterance.id}.wav", waveform.numpy(), self._sample_rate)
-        self._record.add(utterance.id, self._stamps[utterance.id])
-
-
-class Speed:
-    """How fast waveforms come from a generator, without the time that its user takes for them: generation.json."""
-
-    def __init__(self, path: Path, sample_rate: int, engine: Engine) -> None:
-        self.path, self.sample_rate = path, sample_rate
-        self.engine = {"engine": engine.name, "precision": engine.precision}
-        self.samples, self.seconds = 0, 0.0
-
-    def go_on(self) -> None:
-        """Add to the figures of an interrupted run with the same engine, if there are any."""
-        try:
-            before = json.loads(self.path.read_text(encoding="utf-8"))
-            if {name: before[name] for name in self.engine} == self.engine:
-                self.samples = round(before["seconds_of_audio"] * self.sample_rate)
-                self.seconds = float(before["wall_seconds"])
-        except (OSError, ValueError, TypeError, KeyError):
-            logger.debug("%s: no figures to go on from", self.path)
-
-    def timed(self, stream: Iterator[T], samples: Callable[[T], int]) -> Iterator[T]:
-        """Pass on the items of `stream`, of so many samples each, and measure how long they take to come."""
-        while True:
-            before = time.perf_counter()
-            item = next(stream, None)
-            self.seconds += time.perf_counter() - before
-            if item is None:
-                return
-            self.samples += samples(item)
-            yield item
-
-    def write(self) -> None:
-        """Write the figures, and log the real-time factor: seconds of computing per second of audio."""
-        from vqaudio.audio.atomic import write_text_whole
-
-        if not self.samples:
-            return
-        audio = self.samples / self.sample_rate
-        figures = {
-            "seconds_of_audio": round(audio, 3),
-            "wall_seconds": round(self.seconds, 3),
-            "rtf": self.seconds / audio,
-            "samples_per_second": self.samples / self.seconds,
-            **self.engine,
-        }
-        write_text_whole(self.path, json.dumps(figures, indent=2) + "\n")
-        logger.info("%s: real-time factor %.3g (%.1f s of computing for %.1f s of audio)",
-                    self.path.parent, figures["rtf"], self.seconds, audio)  # fmt: skip
-
-
-class MadeRecord:
-    """`made.jsonl`: for each WAV file of a folder, a stamp of what it was made of."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / MADE_FILE
-        self._stamps = self._read()
-
-    def has(self, utterance: str, stamp: str) -> bool:
-        """Whether the utterance's WAV file is there, made with these settings."""
-        return self._stamps.get(utterance) == stamp and (self.path.parent / f"{utterance}.wav").is_file()
-
-    def add(self, utterance: str, stamp: str) -> None:
-        """Take down a WAV file that is now there."""
-        self._stamps[utterance] = stamp
-        try:
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(_line(utterance, stamp))
-        except OSError as error:
-            raise VQAudioError(f"cannot write {self.path}: {error.strerror}") from error
-
-    def _read(self) -> dict[str, str]:
-        """Read the lines, the last one of each utterance counting; a broken line only means making its file again."""
-        if not self.path.is_file():
-            return {}
-        text = self.path.read_text(encoding="utf-8", errors="replace")
-        if text and not text.endswith("\n"):  # what a kill left of a line: end it, so that the next one stands alone
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write("\n")
-        stamps = {}
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                stamps[entry["utterance"]] = entry["stamp"]
-            except (ValueError, TypeError, KeyError):
-                logger.debug("%s: passing over %r", self.path, line)
-        return stamps
-
-
-def _line(utterance: str, stamp: str) -> str:
-    return json.dumps({"utterance": utterance, "stamp": stamp}, ensure_ascii=False) + "\n"
+def folder_opener(model: Model, utterances: Sequence[Utterance], drawing: Drawing) -> Callable[[Path], WaveformFolder]:
+    """Return what opens a folder for the utterances' waveforms. Raises VQAudioError for ids that cannot name files."""
+    _check_ids(utterances)
+    stamps = dict(zip((u.id for u in utterances), _stamps(model, utterances, drawing)))
+    return lambda path: WaveformFolder(path, stamps, model.sample_rate)
 
 
 def _stamps(model: Model, utterances: Sequence[Utterance], drawing: Drawing) -> list[str]:
@@ -234,10 +198,9 @@ def _stamps(model: Model, utterances: Sequence[Utterance], drawing: Drawing) -> 
     return stamps
 
 
-def _check_ids(utterances: Sequence[Utterance], out: Path) -> None:
-    """Refuse ids that cannot be the names of files."""
+def _check_ids(utterances: Sequence[Utterance]) -> None:
     from vqaudio.corpus.tables import id_fault
 
     for utterance in utterances:
         if fault := id_fault(utterance.id):
-            raise VQAudioError(f"cannot write the waveform of {utterance.id!r} into {out}: {fault}")
+            raise VQAudioError(f"cannot write a WAV file of the utterance {utterance.id!r}: {fault}")

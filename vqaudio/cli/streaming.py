@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING
 
 from vqaudio.audio.wav_stream import GrowingWav, PcmPipe
 from vqaudio.cli.player import find_player, player_pipe
-from vqaudio.cli.speech import SPEED_FILE, Drawing, Speed, Utterance, WaveformFolder, speakers_of
+from vqaudio.cli.speech import Drawing, Utterance, folder_opener, speakers_of
+from vqaudio.cli.speed import Stopwatch
 from vqaudio.errors import VQAudioError
+from vqaudio.units.locks import at_work
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vqaudio.api import Model
+    from vqaudio.cli.speed import Figures
+    from vqaudio.cli.waveform_folder import WaveformFolder
 
 logger = logging.getLogger(__name__)
 
@@ -74,28 +78,46 @@ def stream_speech(
 
     With `out`, each finished one is also written there, as by `speak`.
     """
+    model.require_precision(drawing.precision, drawing.force_precision)
+    speakers = speakers_of(model, utterances)
+    if out is None:
+        _stream(model, utterances, speakers, listeners, drawing)
+        return
+    open_folder = folder_opener(model, utterances, drawing)
+    with at_work(Path(out), None):
+        folder = open_folder(Path(out))
+        figures = _stream(model, utterances, speakers, listeners, drawing, folder)
+        folder.tidy()
+        figures.write(folder.path, model.sample_rate)
+
+
+def _stream(
+    model: Model,
+    utterances: Sequence[Utterance],
+    speakers: Sequence[int],
+    listeners: Listeners,
+    drawing: Drawing,
+    folder: WaveformFolder | None = None,
+) -> Figures:
+    """Let the listeners hear the utterances, write them to the folder where there is one; return how fast it was."""
     import torch
 
     from vqaudio.generation.decode import decoder_engine
     from vqaudio.generation.stream import stream_waveform
 
-    model.require_precision(drawing.precision, drawing.force_precision)
-    speakers = speakers_of(model, utterances)
-    folder = None if out is None else WaveformFolder(Path(out), model, utterances, drawing)
     engine = decoder_engine(model.network, drawing.engine, drawing.precision)
-    speed = Speed(Path(out or ".") / SPEED_FILE, model.sample_rate, engine)
+    watch = Stopwatch()
     with listeners.listening(model.sample_rate):
         for utterance, speaker in zip(utterances, speakers):
             units = torch.from_numpy(utterance.units)
             chunks = stream_waveform(model.network, units, speaker, key=utterance.id, engine=engine, **drawing.sampling)
             made = []
-            for chunk in _trimmed(speed.timed(chunks, len), utterance.length):
+            for chunk in _trimmed(watch.timed(chunks, len), utterance.length):
                 listeners.hear(chunk)
                 made.append(chunk)
             if folder is not None:
-                folder.write(utterance, torch.cat(made))
-    if folder is not None:
-        speed.write()
+                folder.write(utterance.id, torch.cat(made))
+    return watch.figures(model.sample_rate, engine)
 
 
 def _trimmed(chunks: Iterable[Tensor], length: int | None) -> Iterator[Tensor]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from vqaudio.evaluation.heldout import choose_evenly, read_heldout, read_wavefor
 from vqaudio.evaluation.likelihood import utterance_bits
 from vqaudio.evaluation.material import Material
 from vqaudio.evaluation.optional import NotMeasured
+from vqaudio.evaluation.parts import mark_of, measure_parts
 from vqaudio.evaluation.recognisers import Recogniser, load_recogniser
 from vqaudio.evaluation.results import Results
 from vqaudio.evaluation.uncertainty import ratio_interval
@@ -37,6 +37,7 @@ from vqaudio.evaluation.unit_scores import score_content, unit_costs
 from vqaudio.evaluation.unit_set import UnitSet
 from vqaudio.models.folder import load_vqvae
 from vqaudio.units.extract import extract_units
+from vqaudio.units.sharding import Shard
 from vqaudio.units.spec import SPEC_FILE, UnitSpec, check_compatible
 from vqaudio.units.text import read_frame_units
 
@@ -113,18 +114,22 @@ class Scorecard:
             "speed": self.measure_speed,
         }
 
-    def measure(self) -> Results:
-        """Return all scores, saying in the log what is being measured and how long it took."""
-        results = Results()
+    def measure(self, shard: Shard | None = None) -> Results:
+        """Return all scores, or, of a shard, those of its parts, which it leaves for a later run without one."""
+        parts = {}
         for name, part in self.parts.items():
             if name in self.scope.skip:
                 logger.info("%s: left out", name)
-                continue
-            started = time.monotonic()
-            measured = part()
-            logger.info("%s (%.1f s): %s", name, time.monotonic() - started, _shown(measured))
-            results.merge(measured)
-        return results
+            else:
+                parts[name] = part
+        return measure_parts(parts, self.experiment.out, self.mark, shard)
+
+    def mark(self) -> str:
+        """Return a hash of what decides the figures of each part, whichever parts there are."""
+        options = {name: value for name, value in vars(self.scope).items() if name not in ("skip", "progress")}
+        inputs = ("model", "data_dir", "units", "train_units", "train_dir", "prior", "training", "resynthesis",
+                  "conversion")  # fmt: skip
+        return mark_of(options, {name: getattr(self.experiment, name) for name in inputs}, self.heldout)
 
     def measure_codebook(self) -> Results:
         """Return size, rate, usage, perplexity and bit rates: of the training set's units where there are any."""
@@ -237,12 +242,6 @@ class Scorecard:
         for start in range(0, len(self.scored), GROUP):
             members = self.scored[start : start + GROUP]
             yield [torch.from_numpy(w).to(self.device) for w in read_waveforms(members, self.spec.sample_rate)]
-
-
-def _shown(results: Results) -> str:
-    figures = [f"{key} {value:.4g}" for key, value in results.figures.items() if value is not None]
-    missing = [key for key, value in results.figures.items() if value is None]
-    return "  ".join(figures) + (f"  (not measured: {', '.join(missing)})" if missing else "")
 
 
 def _read_record(path: Path | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +19,10 @@ from vqaudio.corpus.prefetch import Block, read_ahead
 from vqaudio.corpus.rejected import Rejection, check_share, write_rejected
 from vqaudio.errors import AudioError, UnitsError, VQAudioError
 from vqaudio.models.vqvae import VQVAE
-from vqaudio.units.partial import PartialUnits, fingerprint, read_partial_spec
+from vqaudio.units.locks import at_work
+from vqaudio.units.partial import PartialUnits, fingerprint, read_partial_spec, read_partial_units
 from vqaudio.units.runs import collapse as collapse_runs
+from vqaudio.units.sharding import Shard, find_shards, known_seconds, other_shards, remove_shards
 from vqaudio.units.spec import SPEC_FILE, UnitSpec, differences
 from vqaudio.units.text import write_units
 
@@ -54,6 +56,7 @@ def extract_units(
     collapse: bool = False,
     max_rejected_share: float = 0.05,
     progress: bool = True,
+    shard: Shard | None = None,
 ) -> Extraction:
     """Encode every utterance of `data` and write `units.txt` and `units.json` into `folder`.
 
@@ -64,32 +67,65 @@ def extract_units(
 
     Args:
         collapse: write runs of one unit once, and their lengths to `durations.txt`.
-        max_rejected_share: share of rejected utterances above which the extraction fails.
+        max_rejected_share: share of rejected utterances, of all in `data`, above which the extraction fails.
+        shard: encode this part alone, and leave it in `folder/shards` for a later extraction without a shard, which
+            takes it over and encodes what is missing: the files are the same as if it had encoded all.
 
     Raises:
-        UnitsError: the folder holds units of another model.
-        VQAudioError: audio of another sample rate, too many utterances rejected, or a folder that cannot be
-            written; what was encoded until then is kept for the next run.
+        UnitsError: the folder holds units of another model, or shards of other data.
+        VQAudioError: audio of another sample rate, too many utterances rejected, a folder that cannot be
+            written or that another job is writing; what was encoded until then is kept for the next run.
     """
     folder = Path(folder)
-    spec = UnitSpec.of_model(model)
-    _refuse_other_models_units(folder, spec)
     started = time.monotonic()
-    partial = PartialUnits(folder, spec, fingerprint(data.utterances))
-    try:
-        resumed = len(partial.sequences)
-        rejected, seconds = _encode_all(model, data, partial, progress)
-    finally:
-        partial.close()
-    write_rejected(folder / REJECTED_FILE, rejected)
-    check_share(rejected, len(data), max_rejected_share, folder / REJECTED_FILE)
-    _write(folder, partial.sequences, spec, collapse)
-    partial.delete()
-    units = sum(map(len, partial.sequences.values()))
-    wall = time.monotonic() - started
-    summary = Extraction(len(partial.sequences), resumed, len(rejected), units, seconds, wall)
-    _log(summary, folder)
+    with at_work(folder, shard):
+        job = _Job.begin(folder, UnitSpec.of_model(model), data, shard)
+        rejected, seconds = _encode_all(model, job, progress)
+        write_rejected(job.folder / REJECTED_FILE, rejected)
+        check_share(rejected, len(data), max_rejected_share, job.folder / REJECTED_FILE)
+        if shard is None:
+            _write(folder, job.sequences, job.spec, collapse)
+            job.partial.delete()
+            remove_shards(folder)
+        units = sum(len(job.sequences[u.id]) for u in job.utterances if u.id in job.sequences)
+        total, resumed = len(job.utterances), len(job.utterances) - len(job.missing)
+        wall = time.monotonic() - started
+        summary = Extraction(total - len(rejected), resumed, len(rejected), units, seconds, wall)
+        _log(summary, job.folder)
     return summary
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one job has to do, and what is done.
+
+    `folder` is where it leaves its units; `missing` is what it has to encode of its `utterances`. `sequences` maps ids
+    to the units (N,) that are finished, be it by this job or by others; what this one adds goes to `partial` too.
+    """
+
+    folder: Path
+    spec: UnitSpec
+    utterances: Sequence[Utterance]
+    missing: Sequence[Utterance]
+    partial: PartialUnits
+    sequences: dict[str, np.ndarray]
+
+    @classmethod
+    def begin(cls, folder: Path, spec: UnitSpec, data: DataDir, shard: Shard | None) -> _Job:
+        _refuse_other_models_units(folder, spec)
+        mark = fingerprint(data.utterances)
+        sequences = _done_by_others(folder, spec, mark, shard)
+        own, utterances = folder, data.utterances
+        if shard is not None:
+            own, utterances = shard.folder(folder), shard.take(utterances, known_seconds(utterances))
+        partial = PartialUnits(own, spec, mark)
+        sequences |= partial.sequences
+        missing = [utterance for utterance in utterances if utterance.id not in sequences]
+        return cls(own, spec, utterances, missing, partial, sequences)
+
+    def add(self, utterance: str, units: np.ndarray) -> None:
+        self.partial.append(utterance, units)
+        self.sequences[utterance] = units
 
 
 def encode_utterance(model: VQVAE, utterance: Utterance, blocks: Iterable[Block]) -> tuple[np.ndarray, float]:
@@ -123,7 +159,8 @@ def require_rate(utterance: Utterance, rate: int, expected: int) -> None:
 
 def _refuse_other_models_units(folder: Path, spec: UnitSpec) -> None:
     finished = UnitSpec.load(folder) if (folder / SPEC_FILE).exists() else None
-    for present in (finished, read_partial_spec(folder)):
+    unfinished = [read_partial_spec(path) for path in (folder, *find_shards(folder).values())]
+    for present in (finished, *unfinished):
         if present is not None and (differing := differences(present, spec)):
             raise UnitsError(
                 f"{folder} holds units of another model: {present.describe()}; the model given is "
@@ -132,15 +169,31 @@ def _refuse_other_models_units(folder: Path, spec: UnitSpec) -> None:
             )
 
 
-def _encode_all(model: VQVAE, data: DataDir, partial: PartialUnits, progress: bool) -> tuple[list[Rejection], float]:
-    """Encode what `partial` lacks; return what was rejected, and the seconds of audio that were encoded."""
+def _done_by_others(folder: Path, spec: UnitSpec, mark: str, shard: Shard | None) -> dict[str, np.ndarray]:
+    """Return the units that shards have left in `folder`; for a shard, what an undivided run and other divisions have.
+
+    Raises UnitsError where that is of other data and would be thrown away.
+    """
+    done: dict[str, np.ndarray] = {}
+    for path in (*other_shards(folder, shard).values(), *[folder] * (shard is not None)):
+        units = read_partial_units(path, spec, mark)
+        if units is None and shard is None and read_partial_spec(path) is not None:
+            raise UnitsError(
+                f"{path} holds units of other data: audio or lists have changed since, or another data directory was "
+                f"given. Delete {path.parent} to extract all again, or give the data that it is of."
+            )
+        done |= units or {}
+    return done
+
+
+def _encode_all(model: VQVAE, job: _Job, progress: bool) -> tuple[list[Rejection], float]:
+    """Encode what is missing; return what was rejected, and the seconds of audio that were encoded."""
     rejected: list[Rejection] = []
-    total = 0.0
-    missing = [u for u in data.utterances if u.id not in partial.sequences]
-    if len(missing) < len(data):
-        logger.info("going on: %d utterances are done, %d to do", len(partial.sequences), len(missing))
-    bar = tqdm(total=len(missing), desc="extract", unit="utt", disable=not progress)
-    with bar, closing(read_ahead(missing)) as readings:
+    total, missing = 0.0, len(job.missing)
+    if missing < len(job.utterances):
+        logger.info("going on: %d utterances are done, %d to do", len(job.utterances) - missing, missing)
+    bar = tqdm(total=missing, desc="extract", unit="utt", disable=not progress)
+    with bar, closing(job.partial), closing(read_ahead(job.missing)) as readings:
         for utterance, blocks in readings:
             try:
                 units, seconds = encode_utterance(model, utterance, blocks)
@@ -148,7 +201,7 @@ def _encode_all(model: VQVAE, data: DataDir, partial: PartialUnits, progress: bo
                 logger.warning("%s is left out: %s", utterance.id, error)
                 rejected.append(Rejection(utterance.id, utterance.recording, error.reason))
             else:
-                partial.append(utterance.id, units)
+                job.add(utterance.id, units)
                 total += seconds
             bar.update()
     return rejected, total
@@ -165,15 +218,13 @@ def _write(folder: Path, sequences: dict[str, np.ndarray], spec: UnitSpec, colla
 
 
 def _log(summary: Extraction, folder: Path) -> None:
+    seconds, speed = summary.audio_seconds, summary.speed
     logger.info(
-        "%s: %d units of %d utterances (%d from an earlier run, %d rejected); "
-        "%.0f s of audio in %.1f s, %.0f times real time",
+        "%s: %d units of %d utterances (%d done before, %d rejected)%s",
         folder,
         summary.units,
         summary.utterances,
         summary.resumed,
         summary.rejected,
-        summary.audio_seconds,
-        summary.wall_seconds,
-        summary.speed,
+        f"; {seconds:.0f} s of audio in {summary.wall_seconds:.1f} s, {speed:.0f} times real time" if seconds else "",
     )

@@ -47,6 +47,13 @@ def read_partial_spec(folder: Path) -> UnitSpec | None:
     return None if owner is None else owner[0]
 
 
+def read_partial_units(folder: Path, spec: UnitSpec, data_fingerprint: str) -> dict[str, np.ndarray] | None:
+    """Return utterance id to units (N,) of what is finished in `folder`; None where it is of another model or data."""
+    if _read_owner(folder) != (spec, data_fingerprint):
+        return None
+    return _read_lines(folder / PARTIAL_FILE, spec.codebook_size)[0]
+
+
 class PartialUnits:
     """The finished utterances of an extraction, on disk and in memory.
 
@@ -60,7 +67,7 @@ class PartialUnits:
         owner = (spec, data_fingerprint)
         end = 0
         if _read_owner(folder) == owner:
-            end = self._read(spec.codebook_size)
+            self.sequences, end = _read_lines(self.path, spec.codebook_size)
         else:
             self.delete()
             write_text_whole(folder / PARTIAL_SPEC_FILE, _owner_text(*owner))
@@ -90,24 +97,6 @@ class PartialUnits:
             except OSError as error:
                 raise cannot_write(path, error) from error
 
-    def _read(self, codebook_size: int) -> int:
-        """Read the whole lines and return where they end; what a kill left of a line is done again."""
-        end = 0
-        if not self.path.exists():
-            return end
-        with open(self.path, "rb") as file:
-            for line in file:
-                try:
-                    if not line.endswith(b"\n"):
-                        raise UnitsError("cut short")
-                    utt, units = parse_line(line.decode("utf-8"), lowest=0, limit=codebook_size)
-                except (UnitsError, UnicodeDecodeError) as error:
-                    logger.warning("%s: line %d: %s; going on from there", self.path, len(self.sequences) + 1, error)
-                    break
-                self.sequences[utt] = units
-                end += len(line)
-        return end
-
     def _open(self, end: int):
         try:
             file = open(self.path, "ab")  # noqa: SIM115 - closed by `close`
@@ -115,6 +104,26 @@ class PartialUnits:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         return file
+
+
+def _read_lines(path: Path, codebook_size: int) -> tuple[dict[str, np.ndarray], int]:
+    """Return what the whole lines hold, and where they end; what a kill left of a line is done again."""
+    sequences: dict[str, np.ndarray] = {}
+    end = 0
+    if not path.exists():
+        return sequences, end
+    with open(path, "rb") as file:
+        for line in file:
+            try:
+                if not line.endswith(b"\n"):
+                    raise UnitsError("cut short")
+                utt, units = parse_line(line.decode("utf-8"), lowest=0, limit=codebook_size)
+            except (UnitsError, UnicodeDecodeError) as error:
+                logger.warning("%s: line %d: %s; going on from there", path, len(sequences) + 1, error)
+                break
+            sequences[utt] = units
+            end += len(line)
+    return sequences, end
 
 
 def _owner_text(spec: UnitSpec, data_fingerprint: str) -> str:
