@@ -84,7 +84,7 @@ def read_part(tables: Path, audio: Path, ages: str, findings: Findings) -> list[
         raise VQAudioError(f"{tables}/utt2spk: no speaker of {len(missing)} utterances: {', '.join(missing[:5])}")
     wanted = choose_speakers(tables, set(speakers.values()), ages)
     paths = {id: audio / path for id, path in recordings.items() if speakers[id] in wanted}
-    if texts:
+    if texts or tables != audio:  # the corpus's own parts are transcribed
         require_texts(sorted(paths.keys() - texts.keys()), tables / "text")
     require_audio(paths, tables / "wav.scp")
     for id in sorted(texts.keys() - recordings.keys()):

@@ -1,6 +1,6 @@
 """Tux Paint's stamps: short spoken descriptions of pictures, by nine volunteers in as many languages.
 
-What       5,800 descriptions such as "A frog.", of a second and a half, most of them in every language
+What       5,713 descriptions such as "A frog.", of a second and a half, most of them in every language
 Hours      2.4
 Speakers   9: Kseniya Buraya, Krasimir Petkov, Pere Pujal i Carabantes, Joe Dalton, Kiriaki Serafeim, Estefanía Ortiz,
            PaulK, Tabbytha and Edwin Veber, in the order of the languages
@@ -18,9 +18,10 @@ languages (two frogs) go together: a sentence that is held out is not trained on
 
 Ids are <speaker>-<language>-<folders>_<stamp>, such as paulk-fr-animals_amphibians_frog. Each part also has utt2lang.
 What is left out is in findings.tsv: sound effects; the spoken digits, letters and words of some thirty further voices,
-none of which has a minute; recordings without a description; those of fewer words than it has (more than 30 characters
-a second: where a long text was written later, the old recording names the thing alone); and copies, which stamps of
-the same description often have.
+none of which has two minutes; recordings without a description; those of fewer words than it has (more than 30
+characters a second: where a long text was written later, the old recording names the thing alone); and copies, which
+stamps of the same description often have. Two of these further voices are in French and Catalan, under names like the
+others': embeddings of speakers (Resemblyzer) tell them apart, and so does, file by file, the encoder that wrote them.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ FOLDERS = (f"{PACKAGE}/usr/share/tuxpaint/stamps", "usr/share/tuxpaint/stamps", 
 PLACES = (*FOLDERS, "tuxpaint/stamps", "stamps", "")
 DESCRIPTION = re.compile(r"(?P<stamp>.+)_desc_(?P<language>[a-z]{2}(?:_[A-Z]{2})?)")
 LINE = re.compile(r"(?P<language>[a-z]+(?:_[A-Z]+)?)\.utf8=(?P<text>.*)")  # leaves out ca@valencia and its like
+VENDOR = re.compile(rb"\x03vorbis.{4}[^\x00]*?libVorbis I (\d{8})", re.DOTALL)
+HEADER_BYTES = 4096
+NOMINAL_RATE = slice(48, 52)  # where the first header has the nominal bit rate, in bits per second
 MAX_CHARACTERS_A_SECOND = 30  # the fastest of these voices says 25
 
 
@@ -137,6 +141,24 @@ def part_of(group: str) -> str:
     return "test" if place < 5 else "dev" if place < 10 else "train"
 
 
+def encoder_of(path: str | Path) -> tuple[int, int]:
+    """Return what wrote an Ogg Vorbis file: the version of libVorbis, a date such as 20101101, and the bit rate asked.
+
+    The version is 0 where the file does not say. Xiph.org (2020), *Vorbis I specification*, section 4.2.
+    """
+    with open(path, "rb") as file:
+        header = file.read(HEADER_BYTES)
+    vendor = VENDOR.search(header)
+    return int(vendor[1]) if vendor else 0, int.from_bytes(header[NOMINAL_RATE], "little")
+
+
+def is_further_voice(language: str, encoder: tuple[int, int]) -> bool:
+    """Return whether a French or Catalan file is of another voice than most of them, by the encoder that wrote it."""
+    if language == "fr":
+        return 0 < encoder[0] < 20101101
+    return language == "ca" and encoder == (20050304, 32000)
+
+
 def find_descriptions(
     stamps: Path, texts: Mapping[str, Mapping[str, str]], languages: Sequence[str], findings: Findings
 ) -> Iterator[Description]:
@@ -145,7 +167,9 @@ def find_descriptions(
         shown = path.relative_to(stamps)
         name = DESCRIPTION.fullmatch(path.stem)
         if name is None or name["language"] not in SPEAKERS:
-            findings.add(str(shown), "left out: a sound effect, or a further voice of less than a minute")
+            findings.add(str(shown), "left out: a sound effect, or a further voice")
+        elif name["language"] in languages and is_further_voice(name["language"], encoder_of(path)):
+            findings.add(str(shown), "left out: a further voice, by its encoder")
         elif name["language"] in languages:
             stamp = (shown.parent / name["stamp"]).as_posix()
             if text := texts.get(stamp, {}).get(name["language"]):

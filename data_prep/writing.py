@@ -56,9 +56,9 @@ def clean_name(name: str) -> str:
     return re.sub(r"^[.-]+", "_", re.sub(r"[^\w.+-]", "_", name))
 
 
-def require(utterances: Sequence[Utterance], root: str | Path, looked_for: str) -> None:
-    """Raise VQAudioError where a corpus's folder gave no utterances, with what was looked for in it."""
-    if not utterances:
+def require(found: Sequence[object], root: str | Path, looked_for: str) -> None:
+    """Raise VQAudioError where nothing was found in a corpus's folder, with what was looked for in it."""
+    if not found:
         raise VQAudioError(f"{root}: nothing of the corpus in it. Looked for {looked_for}")
 
 

@@ -158,7 +158,7 @@ declare_stages() {
     local exp=${exp:-} dump=${dump:-}
     stage_names=()
     stage 0 setup "Make the Python environment" always=true log="$expdir/log"
-    stage 1 data "Fetch and prepare the data" folder=data log="$expdir/log" options="${data_options[*]}"
+    stage 1 data "Fetch and prepare the data" folder=data keeps=data log="$expdir/log" options="${data_options[*]}"
     stage 2 format "Check the audio and bring it to one rate" folder="$dump" log="$expdir/log" after=data \
         options="fs min_seconds max_rejected_share max_train_hours" files="$(echo data/{train,dev,test}/{wav.scp,utt2spk,segments})"
     stage 3 train "Train the VQ-VAE" folder="$exp" after=format options="train_config train_args" keeps="$exp"

@@ -117,18 +117,12 @@ stage_resynthesise() {
 stage_convert() {
     if [ "$(wc -l <"$dump/train/spk2utt")" -eq 1 ]; then echo "one speaker alone: no other voice"; return; fi
     choose_utterances "$num_conversions" "$dump/test" "$exp/conversion"
-    convert_chosen "$exp/conversion" "$(voices)"
+    convert_chosen "$exp/conversion" --speaker all --num_voices "$num_voices"
 }
 
-# voices: prints num_voices of the training's speakers, spread evenly over their list, with commas between; or "all".
-voices() {
-    if [ "$(wc -l <"$dump/train/spk2utt")" -le $((num_voices + 1)) ]; then echo all; return; fi
-    awk '{ print $1 }' "$dump/train/spk2utt" | spread "$num_voices" | paste -s -d ,
-}
-
-# convert_chosen OUT VOICE: says the utterances of OUT/chosen again.
+# convert_chosen OUT VOICES...: says the utterances of OUT/chosen again.
 convert_chosen() {
-    divided convert "$python" -m vqaudio convert --model "$exp/model" --input "$1/chosen" --speaker "$2" --out "$1" \
+    divided convert "$python" -m vqaudio convert --model "$exp/model" --input "$1/chosen" "${@:2}" --out "$1" \
         --temperature "$temperature" --seed "$seed" --device "$device" --threads "$nj"
 }
 
@@ -188,7 +182,7 @@ stage_eval() {
         format_set "data/$name" "$dump/$name"
         extract_set "$dump/$name" "$out/units"
         choose_utterances 1 "$dump/$name" "$out/conversion"
-        convert_chosen "$out/conversion" "$voice"
+        convert_chosen "$out/conversion" --speaker "$voice"
         score_set "score-$name" "$dump/$name" --name "$name"
     done
 }

@@ -15,11 +15,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# No conversions: of every speaker into the voice of every other, they would be a million.
 exec bash "$here/../common/vqvae.sh" --recipe "$here" \
     --train_config conf/train_vqvae.yaml \
     --prior_config conf/train_prior.yaml \
     --eval_sets "dev_clean test_clean" \
-    --num_resynthesis 1 \
-    --skip_convert true \
     "$@"

@@ -13,6 +13,4 @@ exec bash "$here/../common/vqvae.sh" --recipe "$here" \
     --train_config conf/train_vqvae.yaml \
     --prior_config conf/train_prior.yaml \
     --eval_sets "validation testing" \
-    --num_resynthesis 1 \
-    --skip_convert true \
     "$@"

@@ -11,6 +11,4 @@ exec bash "$here/../common/vqvae.sh" --recipe "$here" \
     --train_config conf/train_vqvae.yaml \
     --prior_config conf/train_prior.yaml \
     --eval_sets official_test \
-    --num_resynthesis 1 \
-    --num_conversions 1 \
     "$@"

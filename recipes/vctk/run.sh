@@ -13,6 +13,4 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 exec bash "$here/../common/vqvae.sh" --recipe "$here" \
     --train_config conf/train_vqvae.yaml \
     --prior_config conf/train_prior.yaml \
-    --num_resynthesis 1 \
-    --num_conversions 1 \
     "$@"

@@ -10,12 +10,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# No conversions: of every speaker into the voice of every other, there would be too many.
 exec bash "$here/../common/vqvae.sh" --recipe "$here" \
     --train_config conf/train_vqvae.yaml \
     --prior_config conf/train_prior.yaml \
     --eval_sets "official_dev official_test" \
-    --num_resynthesis 1 \
     --max_seconds 30 \
-    --skip_convert true \
     "$@"

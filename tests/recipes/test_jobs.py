@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.recipes.launcher import SAVES, counted, launch, most_at_once, start, wait_for
+from tests.recipes.launcher import COMMON, SAVES, counted, launch, most_at_once, start, wait_for
 
 from jobs.configuration import SlurmConfiguration  # isort: skip   (on the path because of the line before)
 from jobs.report import last_lines, ranges  # isort: skip
-from jobs.request import UsageError, parse, replace_job  # isort: skip
+from jobs.request import OPTIONS, UsageError, parse, replace_job  # isort: skip
 
 
 def test_a_single_job_speaks_in_the_terminal_and_in_its_log(tmp_path):
@@ -45,6 +45,13 @@ def test_a_log_is_of_the_last_run(tmp_path):
 def test_a_command_that_is_not_there(tmp_path):
     result = launch("local", "x.log", "vqaudi", cwd=tmp_path, status=127)
     assert "cannot run vqaudi: No such file or directory" in result.stdout
+
+
+def test_a_job_goes_on_when_nobody_reads_what_it_says(tmp_path):
+    process = start("local", "x.log", "bash", "-c", "for i in 1 2 3; do echo $i; sleep 0.3; done", cwd=tmp_path)
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0 and "Traceback" not in process.stderr.read()
+    assert "\n3\n# Ended (code 0)" in (tmp_path / "x.log").read_text()
 
 
 def test_jobs_have_numbers_and_logs_of_their_own(tmp_path):
@@ -79,7 +86,7 @@ def test_after_a_failure_running_jobs_end_and_no_others_begin(tmp_path):
 
 def test_jobs_at_a_time_have_gpus_of_their_own(tmp_path):
     script = "gpus=$CUDA_VISIBLE_DEVICES; echo $gpus >gpus.JOB; mkdir on.$gpus; sleep 0.2; rmdir on.$gpus"
-    command = ("local", "--gpu", "2", "--max_jobs_run", "9", "JOB=1:4", "x.JOB.log", "bash", "-ec", script)
+    command = ("local", "--gpu", "2", "--num_threads", "999", "JOB=1:4", "x.JOB.log", "bash", "-ec", script)
     launch(*command, cwd=tmp_path, CUDA_VISIBLE_DEVICES="0,3,5,6,7")  # fails where two jobs have the same ones
     assert {path.read_text().strip() for path in tmp_path.glob("gpus.*")} == {"0,3", "5,6"}
     error = launch(*command, cwd=tmp_path, status=2, CUDA_VISIBLE_DEVICES="3").stderr
@@ -174,12 +181,32 @@ def test_mistakes_are_told_without_a_traceback(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_help_and_manual_list_all_options():
+    listed = {*OPTIONS}
+    help_lines = launch("--help", cwd=COMMON).stdout
+    assert set(re.findall(r"^  --(\w+)", help_lines, re.MULTILINE)) == listed
+    assert all(len(line) <= 120 for line in help_lines.splitlines())
+    manual = (COMMON.parents[1] / "docs/clusters.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `--(\w+) [^`]+` \|", manual, re.MULTILINE)) == listed
+
+
+def test_the_configurations_that_are_shipped_can_be_read(tmp_path):
+    manual = (COMMON.parents[1] / "docs/clusters.md").read_text(encoding="utf-8")
+    (tmp_path / "slurm.conf").write_text(re.search(r"```\n(command sbatch.*?)```", manual, re.DOTALL)[1])
+    given = {"gpu": "2", "mem": "4G", "time": "1:00:00", "num_threads": "3", "num_nodes": "2"}
+    shipped = SlurmConfiguration(COMMON / "conf/slurm.conf").words(given)
+    assert set(shipped[2:]) == {
+        *("--gres=gpu:2", "--mem=4G", "--time=1:00:00", "--cpus-per-task=3", "--nodes=2", "--ntasks-per-node=1")
+    }
+    assert {*shipped, "-p", "gpu", "--account=speech"} == set(SlurmConfiguration(tmp_path / "slurm.conf").words(given))
+
+
 @pytest.mark.parametrize(
     ("text", "replaced"),
     [
         ("JOB", "7"),
         ("log/x.JOB.log split8/JOB/wav.scp", "log/x.7.log split8/7/wav.scp"),
-        ("unitsJOB_JOB", "units7_7"),
+        ("units_JOB.txt splitJOB", "units_7.txt split7"),
         ("JOBS MYJOB $SLURM_JOB_ID $JOB_ID MY_JOB job", "JOBS MYJOB $SLURM_JOB_ID $JOB_ID MY_JOB job"),
     ],
 )

@@ -35,7 +35,7 @@ options, of each job
                      in its environment (slurm, ssh)
 
 options, of all jobs
-  --max_jobs_run K   at most K at a time (local: cores / num_threads; ssh: as many as the machines' slots)
+  --max_jobs_run K   at most K at a time (local: cores / num_threads, or as many as find GPUs; ssh: all slots)
   --config FILE      the backend's configuration: conf/slurm.conf or conf/ssh_hosts of the folder where you are, or else
                      of recipes/common
   --grace 60         seconds between Ctrl-C, on which a job may save what it has, and its being killed

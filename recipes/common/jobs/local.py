@@ -19,16 +19,19 @@ def run(request: Request, task: Task, report: Report, stopping: Stopping) -> dic
     refuse_others(request)
     if request.num_nodes > 1:
         raise UsageError(f"--num_nodes {request.num_nodes}: local is one machine; slurm and ssh have more")
-    most = request.max_jobs_run or max(1, cores() // (request.num_threads or 1))
-    slots: list[str | None] = [None] * most
     if request.gpu and len(request.numbers) > 1:
-        gpus = find_gpus()
-        slots = list(deal_gpus(gpus, request.gpu))
-        if not slots:
-            raise UsageError(
-                f"--gpu {request.gpu}: this machine has {len(gpus)}, says CUDA_VISIBLE_DEVICES or else nvidia-smi -L"
-            )
-    return Pool(task, [Place("", slots)], report, stopping, most).run(request.numbers)
+        slots: list[str | None] = [*_gpus_of_slots(request.gpu)]
+    else:
+        slots = [None] * (request.max_jobs_run or max(1, cores() // (request.num_threads or 1)))
+    return Pool(task, [Place("", slots)], report, stopping, request.max_jobs_run or len(slots)).run(request.numbers)
+
+
+def _gpus_of_slots(each: int) -> list[str]:
+    gpus = find_gpus()
+    if len(gpus) < each:
+        has = f"this machine has {len(gpus)}, says CUDA_VISIBLE_DEVICES or else nvidia-smi -L"
+        raise UsageError(f"--gpu {each}: {has}")
+    return deal_gpus(gpus, each)
 
 
 def cores() -> int:

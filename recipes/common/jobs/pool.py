@@ -53,7 +53,7 @@ class Running:
         for line in self.process.stdout:
             text = line.decode("utf-8", "replace").strip()
             if text == STARTED:
-                self.started = True
+                self.started, self.said = True, []
             elif text:
                 self.said = [*self.said[-19:], text]
 
@@ -132,7 +132,8 @@ class Pool:
         self.running.remove(run)
         run.place.slots.append(run.gpus)
         if run.started:
-            self._end(run, Outcome(status, run.place.name))
+            # 255 is what ssh ends with when a connection breaks; it has said why then.
+            self._end(run, Outcome(status, run.place.name, run.said[-1] if status == 255 and run.said else ""))
         elif not self.stopping.count:
             self._do_without(run.place, run, run.said[-1] if run.said else f"status {status}, without a word")
 
@@ -143,13 +144,14 @@ class Pool:
 
     def _do_without(self, place: Place, run: Running, reason: str) -> None:
         """Send the job of a machine that cannot be reached, or cannot run jobs, to another one."""
+        name = place.name or "this machine"
         self.places.remove(place)
         if self.together or not self.places:
             others = "" if self.together else ", and no other machine is left"
-            self._end(run, Outcome(None, reason=f"{place.name} cannot be used ({reason}){others}"))
+            self._end(run, Outcome(None, reason=f"{name} cannot be used ({reason}){others}"))
         else:
             self.waiting.appendleft(run.job)
-            self.report.say(f"{place.name} cannot be used ({reason}); its jobs go to other machines")
+            self.report.say(f"{name} cannot be used ({reason}); its jobs go to other machines")
 
     def _heed_signals(self) -> None:
         if self.stopping.count > self._asked:

@@ -80,7 +80,7 @@ class Report:
     def follow(self) -> None:
         """Pass on what a single job has written since the last call."""
         if self._follower:
-            self._follower.pass_on()
+            self._follower.look()
 
     def stopping(self, stopping: Stopping, gently: bool) -> None:
         """Say that the jobs are asked to end, or killed."""
@@ -96,7 +96,8 @@ class Report:
 
     def conclude(self, outcomes: Mapping[int, Outcome], stopping: Stopping) -> int:
         """Say what failed, and return the exit status of it all."""
-        self.follow()
+        if self._follower:
+            self._follower.pass_on()
         self._clear()
         if stopping.signal:
             self.say(f"stopped by {stopping.signal.name}")
@@ -137,6 +138,14 @@ class Follower:
 
     def __init__(self, log: Path) -> None:
         self._log, self._at, self._body = log, 0, False
+        self._began = self._next = time.monotonic()
+
+    def look(self) -> None:
+        """Pass on what is new, but look less often with time: the log may lie on a file server."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + min(1.0, (now - self._began) / 50)
+            self.pass_on()
 
     def pass_on(self) -> None:
         """Write what is new to the standard output, as it is: progress bars go on working."""
@@ -153,8 +162,11 @@ class Follower:
             self._body, skipped = True, end + len(HEADER_END)
             self._at, new = self._at + skipped, new[skipped:]
         self._at += len(new)
-        sys.stdout.buffer.write(FOOTER.sub(b"", new))
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(FOOTER.sub(b"", new))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # nobody reads on (| head): the job goes on, and the log has it all
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def last_lines(path: Path, most: int = LAST_LINES) -> list[str]:

@@ -19,8 +19,8 @@ from jobs.slurm_queue import Queue, State, ask
 from jobs.stopping import Stopping
 from jobs.task import Task, python, refresh
 
-LOOK_EVERY = 0.2
-"""Seconds between looks at files."""
+LOOK_EVERY, LOOK_LEAST = 0.2, 2.0
+"""Seconds between looks at files, at the beginning and later."""
 ASK_AT_LEAST_EVERY = 10.0
 """Seconds between questions to Slurm; less at the beginning: a twentieth of the time gone by."""
 FILES_LAG = 10.0
@@ -38,7 +38,7 @@ def run(request: Request, task: Task, report: Report, stopping: Stopping) -> dic
     configuration = SlurmConfiguration(find_configuration(request, "slurm.conf"))
     refuse_others(request, configuration.names, f", neither of the launcher nor of {configuration.path}")
     job_id = submit(request, task, configuration)
-    report.say(f"is Slurm job {job_id}" + (f", {len(request.jobs)} of them" if request.jobs else ""))
+    report.say(f"is Slurm job {job_id}" + (f", an array of {len(request.jobs)}" if request.jobs else ""))
     return Watch(Queue(job_id), request, task, report, stopping).to_the_end()
 
 
@@ -108,12 +108,13 @@ class Watch:
             if time.monotonic() >= next_look:
                 self._look()
                 next_look = time.monotonic() + min(ASK_AT_LEAST_EVERY, 0.4 + (time.monotonic() - began) / 20)
+            ended = self.task.jobs_ended()
             for job in list(self.open):
-                self._settle(job)
+                self._settle(job, self.task.status_of(job) if job in ended else None)
             self._heed_signals()
             self.report.follow()
             self._show()
-            time.sleep(LOOK_EVERY)
+            time.sleep(min(LOOK_LEAST, LOOK_EVERY + (time.monotonic() - began) / 60))
         return self.outcomes
 
     def _look(self) -> None:
@@ -122,9 +123,9 @@ class Watch:
             self.report.say(f"Slurm does not answer; waiting ({self.queue.trouble})")
         refresh(Path(self.task.folder))
 
-    def _settle(self, job: int) -> None:
-        """Find out whether a job has ended, and how."""
-        left, state, gone = self.task.status_of(job), self.queue[job], self.queue.is_gone(job)
+    def _settle(self, job: int, left: tuple[int, int] | None) -> None:
+        """Find out whether a job has ended, and how; `left` is what it has said of that, if anything."""
+        state, gone = self.queue[job], self.queue.is_gone(job)
         if left is not None:
             status, node = left
             if status == 0:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 ALIVE = (*WAITING, "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING")
@@ -48,7 +48,7 @@ class State:
     @property
     def held(self) -> bool:
         """Whether it will wait until somebody releases it: Slurm does that to a job that it failed to start."""
-        return self.waiting and "held" in self.reason.lower() and "launch" in self.reason.lower()
+        return self.waiting and ("launch failed" in self.reason or self.reason == "JobHoldMaxRequeue")
 
     @property
     def explains(self) -> bool:
@@ -105,8 +105,12 @@ class Queue:
         return True
 
     def __getitem__(self, job: int) -> State:
-        """Return the last known state of a job."""
-        return self._states.get(job) or self._states.get(None) or State()
+        """Return the last known state of a job; a blank one where it was alive when it was last heard of."""
+        known = self._states.get(job)
+        if known and (job in self._listed or not known.alive):
+            return known
+        rest = self._states.get(None, State())
+        return rest if None in self._listed or not rest.alive else replace(rest, state="")
 
     def is_gone(self, job: int) -> bool:
         """Whether Slurm has done with a job."""

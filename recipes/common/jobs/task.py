@@ -23,7 +23,18 @@ from pathlib import Path
 from jobs.request import Request, UsageError, replace_job
 
 PROGRAM = Path(__file__).resolve().parent
-KEPT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "TZ", "VIRTUAL_ENV", "HF_HOME", "XDG_CACHE_HOME", "TORCH_HOME")
+KEPT = (
+    "PATH",
+    "python",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "VIRTUAL_ENV",
+    "HF_HOME",
+    "XDG_CACHE_HOME",
+    "TORCH_HOME",
+)
 KEPT_PREFIXES = ("LC_", "PYTHON", "CONDA_", "VQAUDIO_", "OMP_", "MKL_", "OPENBLAS_", "NCCL_", "GLOO_", "TORCH_")
 """Variables that a job finds as they are here: what decides which programs run and how. Nothing secret is among them,
 for they are written to a file."""
@@ -94,12 +105,13 @@ class Task:
         aside.write_text(f"{status} {node}\n", encoding="ascii")
         aside.replace(path)
 
-    def status_of(self, job: int) -> tuple[int, int] | None:
-        """Return a job's exit status and the node that it is of; None as long as there is none to be seen."""
-        try:
-            status, node = self._status_file(job).read_text(encoding="ascii").split()
-        except (OSError, ValueError):
-            return None
+    def jobs_ended(self) -> set[int]:
+        """Return the jobs that have left a status so far."""
+        return {int(name.removesuffix(".status")) for name in os.listdir(self.folder) if name.endswith(".status")}
+
+    def status_of(self, job: int) -> tuple[int, int]:
+        """Return the exit status of a job that has ended, and the node that it is of."""
+        status, node = self._status_file(job).read_text(encoding="ascii").split()
         return int(status), int(node)
 
     def _status_file(self, job: int) -> Path:

@@ -137,7 +137,9 @@ class Run:
         return status if status >= 0 else 128 - status
 
     def _header(self) -> bytes:
-        slurm = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ.get("SLURM_JOB_ID"))
+        slurm = os.environ.get("SLURM_JOB_ID")
+        if slurm and "SLURM_ARRAY_TASK_ID" in os.environ:
+            slurm = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
         where = f"{os.environ.get('SLURMD_NODENAME', socket.gethostname())}{f' (Slurm job {slurm})' if slurm else ''}"
         gpus = self.environment.get("CUDA_VISIBLE_DEVICES")
         lines = [
