@@ -166,9 +166,9 @@ perform() {
     status=${PIPESTATUS[0]}
     trap - INT
     set -e
-    if $interrupted || [ "$status" -eq 130 ]; then
+    if $interrupted || [ "$status" -eq 130 ] || [ "$status" -eq 143 ]; then
         echo "$label: interrupted after $(elapsed "$began"). The same command goes on where it stands." >&2
-        exit 130
+        if $interrupted; then exit 130; else exit "$status"; fi
     elif [ "$status" -ne 0 ]; then
         echo "$label: failed after $(elapsed "$began") with exit status $status. Its log: $log" >&2
         exit "$status"

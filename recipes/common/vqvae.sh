@@ -125,6 +125,9 @@ check_options() {
     case $cmd_backend in local|slurm|ssh) ;; *) die "--cmd_backend: got '$cmd_backend', expected local, slurm or ssh" ;; esac
     [ "$stage" -le "$stop_stage" ] || die "--stage $stage comes after --stop_stage $stop_stage: nothing to do"
     case $expdir$dumpdir$tag in *[[:space:]]*) die "--expdir, --dumpdir and --tag must be without blanks" ;; esac
+    if [ "$nj" -eq 0 ] && [ "$cmd_backend" != local ]; then
+        die "--cmd_backend $cmd_backend: give --nj too, the processor cores of each job; this machine's are not theirs"
+    fi
     if [ "$nj" -eq 0 ]; then nj=$(nproc); fi
     for name in "${given_options[@]}"; do
         case $name in *_config|*_dir|*_table|python) from_caller "$name" ;; esac

@@ -67,22 +67,24 @@ divided() {
 
 job_log() { echo "$exp/log/jobs/$1.log"; }
 
-# train_job NAME COMMAND...: runs `vqaudio COMMAND` on --ngpu GPUs of --num_nodes machines.
+# train_job NAME COMMAND...: runs `vqaudio COMMAND` on --ngpu GPUs of --num_nodes machines, which share its cores.
 # shellcheck disable=SC2086
 train_job() {
-    local name=$1 devices=${ngpu:-1}
+    local name=$1 devices=$((${ngpu:-1} > 1 ? ${ngpu:-1} : 1)) command
     shift
-    if [ "$devices" -le 1 ] && [ "$num_nodes" -eq 1 ]; then
-        $train_cmd "$(job_log "$name")" "$python" -m vqaudio "$@"
+    command=("$@" --resume auto --device "$device" --threads $((nj > devices ? nj / devices : 1)))
+    if [ "$devices" -eq 1 ] && [ "$num_nodes" -eq 1 ]; then
+        $train_cmd "$(job_log "$name")" "$python" -m vqaudio "${command[@]}"
     else
-        $train_cmd --num_nodes "$num_nodes" "$(job_log "$name")" bash "$root/recipes/common/torchrun.sh" "$devices" "$@"
+        $train_cmd --num_nodes "$num_nodes" "$(job_log "$name")" \
+            bash "$root/recipes/common/torchrun.sh" "$devices" "${command[@]}"
     fi
 }
 
 # shellcheck disable=SC2086
 stage_train() {
     train_job train train --config "$train_config" --train_dir "$dump/train" --dev_dir "$dump/dev" \
-        --expdir "$exp" --set "model.sample_rate=$fs" --resume auto --device "$device" --threads "$nj" $train_args
+        --expdir "$exp" --set "model.sample_rate=$fs" $train_args
     run_job check-precision "$python" -m vqaudio check-precision --model "$exp/model" --data_dir "$dump/dev" \
         --max_seconds 60 --device "$device" --threads "$nj"
 }
@@ -102,7 +104,7 @@ extract_set() {
 stage_prior() {
     train_job prior train-prior --config "$prior_config" --vqvae "$exp/model" \
         --train_units "$exp/units/train" --train_dir "$dump/train" --dev_units "$exp/units/dev" \
-        --dev_dir "$dump/dev" --expdir "$exp/prior" --resume auto --device "$device" --threads "$nj" $prior_args
+        --dev_dir "$dump/dev" --expdir "$exp/prior" $prior_args
 }
 
 stage_resynthesise() {

@@ -80,6 +80,7 @@ def test_the_template_starts_from_the_main_recipes_configuration(name):
         (("--ngpu", "many"), "--ngpu: got 'many', expected a number of GPUs"),
         (("--num-nodes", "4"), "--num_nodes 4: --cmd_backend local runs on this machine alone; give slurm or ssh"),
         (("--num-jobs", "0"), "--num_jobs 0: expected at least 1"),
+        (("--cmd_backend", "slurm"), "--cmd_backend slurm: give --nj too, the processor cores of each job"),
         (("--cmd_backend", "pbs"), "--cmd_backend: got 'pbs', expected local, slurm or ssh"),
         (("--stage", "5", "--stop_stage", "4"), "--stage 5 comes after --stop_stage 4"),
         (("--train_config", "conf/train_vqva.yaml"), "there is no file 'conf/train_vqva.yaml'; the recipe has conf/"),
