@@ -12,8 +12,9 @@ is a process of its own, with all that it imports:
     import      loads what training consists of: torch, above all
     open        does what `vqaudio train` does until the first batch of crops is there, on the 98%
 
-A step runs several times; its fastest run counts. Seconds are those on the clock; processor seconds, which other work
-on the machine hardly changes, stand beside them. Memory is the most that the process ever held.
+A step runs several times; the fastest run counts. Seconds are those of the processor, which other work on the machine
+hardly changes: alone on a machine whose disk is awake, the clock says little more. What it did say stands beside them.
+Memory is the most that the process ever held.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ BOUND_SECONDS, BOUND_BYTES = 60.0, 1e9
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step took: seconds on the clock and of processors, and bytes."""
+    """What one step took: seconds of the processor and on the clock, and the most bytes held."""
 
     seconds: float
-    processor_seconds: float
+    clock: float
     bytes: int
 
 
@@ -112,14 +113,15 @@ STEPS: dict[str, Callable[[Path], None]] = {
 
 def measure(step: str, data: Path) -> Cost:
     """Run a step in a process of its own."""
-    before, start = _processor_seconds(), time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.scale", "--step", step, str(data)]
+    before, start = _processor_seconds(), time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    seconds = time.perf_counter() - start
-    return Cost(seconds, _processor_seconds() - before, int(done.stdout.split()[-1]))
+    clock = time.perf_counter() - start
+    return Cost(_processor_seconds() - before, clock, int(done.stdout.split()[-1]))
 
 
 def _processor_seconds() -> float:
+    """Return what all processes started from here, and ended, have used."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -135,7 +137,8 @@ def measure_all(utterances: Sequence[int], runs: int, folder: Path) -> list[dict
             row = {"form": form, "utterances": count}
             for step in STEPS:
                 costs = [measure(step, data) for _ in range(runs)]
-                row[step] = vars(min(costs, key=lambda cost: cost.seconds))
+                row[step] = vars(min(costs, key=lambda cost: cost.clock))
+                row["load"] = max(row.get("load", 0.0), os.getloadavg()[0])
                 print(f"  {step}: {row[step]}", file=sys.stderr, flush=True)
             rows.append(row)
             shutil.rmtree(place)
@@ -143,56 +146,57 @@ def measure_all(utterances: Sequence[int], runs: int, folder: Path) -> list[dict
 
 
 def surroundings() -> dict:
-    """Return where and when the figures were taken, and how busy the machine was with other work."""
+    """Return where and when the figures were taken."""
     import torch
 
     from vqaudio.training.loop import describe_machine
 
     machine = describe_machine(torch.device("cpu")).partition(",")[0]
-    return {"machine": machine, "cores": os.cpu_count(), "date": date.today().isoformat(), "load": os.getloadavg()[0]}
+    return {"machine": machine, "cores": os.cpu_count(), "date": date.today().isoformat()}
 
 
 # --------------------------------------------------------------------------------------------- showing them
 
 
 def table(rows: Sequence[dict]) -> list[str]:
-    """Return the lines of a Markdown table: seconds (of processors) and memory of each step."""
-    head = ["utterances", "limit", "validate", "of it", "split", "import", "open", "together", "most memory"]
+    """Return the lines of a Markdown table: seconds and memory of each step."""
+    head = ["utterances", "limit", "validate", "of it", "split", "import", "open", "together", "its clock", "memory"]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for row in rows:
-        shown = {step: f"{row[step]['seconds']:.1f} ({row[step]['processor_seconds']:.1f})" for step in STEPS}
-        ratio = row["validate"]["processor_seconds"] / row["limit"]["processor_seconds"]
-        together = sum(row[step]["seconds"] for step in ("validate", "split", "open"))
-        cells = [f"{row['utterances']:,} {row['form']}", shown["limit"]]
+        shown = {step: f"{row[step]['seconds']:.1f}" for step in STEPS}
         for step in ("validate", "split", "open"):
-            shown[step] += f", {row[step]['bytes'] / 1e6:.0f} MB"
-        most = max(row[step]["bytes"] for step in STEPS) / 1e6
-        cells += [shown["validate"], f"{ratio:.1f}", shown["split"], shown["import"], shown["open"]]
-        lines.append("| " + " | ".join([*cells, f"{together:.1f}", f"{most:.0f} MB"]) + " |")
+            shown[step] += f" s, {row[step]['bytes'] / 1e6:.0f} MB"
+        ratio = row["validate"]["seconds"] / row["limit"]["seconds"]
+        steps = [row[step] for step in ("validate", "split", "open")]
+        together, clock = (sum(step[kind] for step in steps) for kind in ("seconds", "clock"))
+        most = max(step["bytes"] for step in steps) / 1e6
+        cells = [f"{row['utterances']:,} {row['form']}", shown["limit"], shown["validate"], f"{ratio:.1f}"]
+        cells += [shown[step] for step in ("split", "import", "open")]
+        lines.append("| " + " | ".join([*cells, f"{together:.1f}", f"{clock:.0f}", f"{most:.0f} MB"]) + " |")
     return lines
 
 
 def draw(rows: Sequence[dict], path: Path) -> None:
-    """Draw seconds and memory over the number of utterances."""
+    """Draw seconds of the processor and memory over the number of utterances."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-    quantities = (("seconds", 1.0, BOUND_SECONDS, "seconds"), ("bytes", 1e6, BOUND_BYTES, "most memory, MB"))
-    for panel, (quantity, unit, bound, label) in zip(panels, quantities, strict=True):
+    quantities = (("seconds", 1.0, BOUND_SECONDS), ("bytes", 1e6, BOUND_BYTES))
+    for panel, (quantity, unit, bound) in zip(panels, quantities, strict=True):
         for color, step in enumerate(("limit", "validate", "split", "open")):
             for form, line in zip(FORMS, ("-", "--"), strict=True):
                 own = [row for row in rows if row["form"] == form]
-                values = [row[step][quantity] / unit for row in own]
+                counts, values = [row["utterances"] for row in own], [row[step][quantity] / unit for row in own]
                 name = step if form == FORMS[0] else None
-                panel.plot(
-                    [r["utterances"] for r in own], values, line, marker="o", ms=4, color=f"C{color}", label=name
-                )
+                panel.plot(counts, values, line, marker="o", ms=4, color=f"C{color}", label=name)
         panel.axhline(bound / unit, color="0.5", lw=1, ls=":")
-        panel.set(xscale="log", yscale="log", xlabel="utterances", ylabel=label)
+        panel.set(xscale="log", yscale="log", xlabel="utterances")
         panel.grid(alpha=0.3)
+    panels[0].set_ylabel("seconds of the processor")
+    panels[1].set_ylabel("most memory, MB")
     panels[0].legend(title="whole: files, dashed: segments", fontsize=9, title_fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
@@ -202,8 +206,8 @@ def draw(rows: Sequence[dict], path: Path) -> None:
 def update(doc: Path, rows: Sequence[dict], where: dict) -> None:
     """Put the table between the marks in `doc`, or make a file of it."""
     headline = (
-        f"*{where['machine']}, {where['cores']} cores, {where['date']}; load by other work when it began: "
-        f"{where['load']:.1f}.*"
+        f"*{where['machine']}, {where['cores']} cores, {where['date']}; up to {max(row['load'] for row in rows):.0f} "
+        "processes at a time wanted these cores, of which one is the step measured.*"
     )
     block = "\n".join([BEGIN, headline, "", *table(rows), END])
     text = doc.read_text(encoding="utf-8") if doc.exists() else f"{BEGIN}\n{END}\n"
@@ -218,6 +222,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=3, help="of each step; the fastest counts")
     parser.add_argument("--folder", type=Path, help="for the corpora: some 6 GB of names (default: a temporary one)")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="show what --json wrote, and measure nothing")
     parser.add_argument("--doc", type=Path, default=ROOT / "docs/scale.md", help="file with the table")
     parser.add_argument("--picture", type=Path, default=ROOT / "docs/images/scale.png")
     parser.add_argument("--step", nargs=2, metavar=("STEP", "DATA"), help=argparse.SUPPRESS)  # in this process
@@ -231,13 +236,16 @@ def main(words: Sequence[str] | None = None) -> None:
         STEPS[options.step[0]](Path(options.step[1]))
         print(peak())
         return
-    where = surroundings()
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        rows = measure_all(options.utterances, options.runs, Path(folder))
+    if options.show:
+        content = json.loads(options.show.read_text(encoding="utf-8"))
+    else:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            rows = measure_all(options.utterances, options.runs, Path(folder))
+        content = {**surroundings(), "rows": rows}
     if options.json:
-        write_text_whole(options.json, json.dumps({**where, "rows": rows}, indent=2) + "\n")
-    update(options.doc, rows, where)
-    draw(rows, options.picture)
+        write_text_whole(options.json, json.dumps(content, indent=2) + "\n")
+    update(options.doc, content["rows"], content)
+    draw(content["rows"], options.picture)
 
 
 if __name__ == "__main__":

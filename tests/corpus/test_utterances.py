@@ -117,8 +117,8 @@ BLOCKS = 8 << 20
 
 
 def test_loading_takes_the_tables_and_some_numbers_an_utterance(large):
-    # Beside the bytes of the tables: about 14 bytes a line for each of 5 tables, and 72 for the columns. Objects would
-    # take more than 1,000: a string alone takes 49 and its bytes.
+    # Beside the bytes of the tables: 20 bytes a line for each of 5 tables, and 50 for the columns that are not theirs.
+    # Objects would take more than 1,000: a string alone takes 49 and its bytes.
     assert traced_peak(lambda: DataDir.load(large)) < tables_size(large) + 150 * COUNT + BLOCKS
 
 

@@ -11,9 +11,9 @@ from data_prep.catalogue import LABELS, Entry, corpora, read, table
 
 ROOT = Path(__file__).parents[2]
 ASKED = {
-    "aishell3", "an4", "asterisk", "cmu_arctic", "common_voice", "fsdd", "librilight", "librispeech", "libritts", "ljspeech",
-    "mboshi", "speech_commands", "speechocean762", "timit", "tuxpaint", "vctk", "voxpopuli", "yesno", "zerospeech2017",
-    "zerospeech2019",
+    "aishell3", "an4", "asterisk", "cmu_arctic", "common_voice", "fsdd", "librilight", "librispeech", "libritts",
+    "ljspeech", "mboshi", "speech_commands", "speechocean762", "timit", "tuxpaint", "vctk", "voxpopuli", "yesno",
+    "zerospeech2017", "zerospeech2019",
 }  # fmt: skip
 
 

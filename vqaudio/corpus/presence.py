@@ -1,6 +1,6 @@
 """Which audio files are there: a folder with many of them is listed once, rather than asked for each.
 
-On a disk a listing costs a fifth of asking; on a file server, where each question takes a round trip, a hundredth.
+On a local disk a listing costs a fifth of asking; on a file server, each question asked takes a round trip.
 """
 
 from __future__ import annotations
