@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -229,9 +229,10 @@ class VQVAETask:
         )
 
 
-def choose_dev(utterances: list[Utterance], speakers: list[str]) -> list[Utterance]:
+def choose_dev(utterances: Sequence[Utterance], speakers: Sequence[str]) -> list[Utterance]:
     """Return utterances of known speakers, about DEV_SECONDS of them, evenly over the sorted list."""
-    known = [u for u in utterances if u.speaker in speakers]
+    names = set(speakers)
+    known = [u for u in utterances if u.speaker in names]
     if not known:
         found = sorted({u.speaker for u in utterances})[:5]
         raise TrainingError(
