@@ -16,7 +16,7 @@ from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, load_config
 ROOT = Path(__file__).parents[2]
 # The environment's own programs are not on the path where its Python was called by its full name.
 SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-RECIPES = sorted(path.parent for path in (ROOT / "recipes").glob("*/run.sh"))
+RECIPES = sorted(path.parent for path in (ROOT / "recipes").glob("*/run.sh") if path.parent.name != "common")
 SCRIPTS = sorted([*(ROOT / "recipes").glob("*/*.sh"), *(ROOT / "recipes").glob("*/local/*.sh"), ROOT / "tests/run.sh",
                   ROOT / ".ci/run"])  # fmt: skip
 
@@ -47,6 +47,12 @@ def test_help_shows_stages_and_options_from_anywhere(recipe, tmp_path):
     ):
         assert words in result.stdout
     assert os.listdir(tmp_path) == []
+
+
+def test_the_recipes_are_listed(recipe, tmp_path):
+    lines = run(ROOT / "recipes/common", "--help", cwd=tmp_path).stdout.splitlines()
+    assert len(lines) == len(RECIPES)
+    assert any(line.startswith(f"{recipe.name} ") and len(line) > 40 for line in lines)
 
 
 def test_the_options_of_its_data_are_options_of_the_recipe(recipe):
