@@ -133,8 +133,10 @@ def test_a_second_interrupt_kills(slurm):
 
 
 def test_one_job_on_several_nodes(slurm):
+    # It lasts longer than the launcher goes without asking Slurm where it runs, on a busy machine too.
     script = (
-        "echo $SLURMD_NODENAME $NODE_RANK/$NUM_NODES $MASTER_ADDR:$MASTER_PORT >node.$NODE_RANK; echo rank $NODE_RANK"
+        "echo $SLURMD_NODENAME $NODE_RANK/$NUM_NODES $MASTER_ADDR:$MASTER_PORT >node.$NODE_RANK; echo rank $NODE_RANK; "
+        "sleep 6"
     )
     result = slurm.launch("--num_nodes", "2", "log/x.log", "bash", "-c", script)
     first, second = slurm.texts("node.*")
