@@ -11,6 +11,7 @@ from benchmarks.made_corpus import RATE, make
 from benchmarks.scale import BEGIN, END, STEPS, Cost
 from vqaudio.audio.io import probe
 from vqaudio.corpus import DataDir, check
+from vqaudio.corpus.crops import CropDataset
 
 
 @pytest.mark.parametrize("segmented", [False, True])
@@ -35,11 +36,13 @@ def test_steps_do_their_work_and_say_what_it_took(tmp_path):
     assert 10e6 < cost.bytes < 200e6  # Python and NumPy, without torch
 
 
-def test_opening_draws_a_batch(tmp_path):
+def test_opening_draws_a_batch(tmp_path, monkeypatch):
+    drawn, batch = [], CropDataset.batch
+    monkeypatch.setattr(CropDataset, "batch", lambda self, step: drawn.append(step) or batch(self, step))
     data = make(tmp_path / "corpus", 100, segmented=True)
     scale.split(data)
     scale.open_training(data)
-    scale.limit(data)
+    assert 0 in drawn
 
 
 def rows() -> list[dict]:
