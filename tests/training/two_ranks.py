@@ -91,7 +91,7 @@ def digests_of_steps(ranks: Ranks, job: Callable, *args: Any) -> list[dict[str, 
     def stepping(trainer, batch):
         scalars = original(trainer, batch)
         kept = {"weights": trainer.task.modules.state_dict(), "average": trainer.average.state_dict()}
-        kept |= {"optimizer": trainer.optimizer.state_dict(), "random": torch.get_rng_state()}
+        kept |= {"optimizer": trainer.update.optimizer.state_dict(), "random": torch.get_rng_state()}
         found.append({name: digest(value) for name, value in kept.items()})
         return scalars
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from vqaudio.training.monitor_layout import Charts
 from vqaudio.training.precision import autocast, choose_precision, keep_freed_memory
 from vqaudio.training.schedule import Schedule
 from vqaudio.training.signals import StopRequest
+from vqaudio.training.update import NonFinite, Update
 
 logger = logging.getLogger(__name__)
 
@@ -123,18 +124,12 @@ class Trainer:
         self.seed, self.ranks = seed, ranks
         torch.manual_seed(seed_of_rank(seed, ranks.rank))
         task.modules.to(device)
-        parameters = list(task.modules.parameters())
-        # beta2 below the usual 0.999: a training of minutes has a few thousand steps.
-        self.optimizer = torch.optim.AdamW(
-            parameters, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
-        )
-        self.parameters = parameters
+        self.update = Update(task, config, device)
         self.average = WeightAverage(task.model, config.weight_average)
         self.schedule = Schedule(config)
         self.progress = Progress()
         self.monitor = Monitor(experiment.tensorboard if ranks.first else None)
         self.last_checkpoint: Path | None = None
-        self.replicas: Replicas | None = None
 
     def run(self) -> bool:
         """Train to the end and publish the model; False where a signal ended it before (a checkpoint was saved)."""
@@ -149,7 +144,7 @@ class Trainer:
             return True
         self._set_precision()
         if not self.ranks.alone:  # after the precision was measured: its hooks wait for every rank's gradients
-            self.replicas = Replicas(self.task)
+            self.update.replicas = Replicas(self.task)
         self._introduce()
         try:
             with StopRequest(insistent=self.ranks.alone) as stop:
@@ -163,7 +158,7 @@ class Trainer:
             self.monitor.close()
 
     def _introduce(self) -> None:
-        parameters, machine = sum(p.numel() for p in self.parameters), describe_machine(self.device, self.ranks)
+        parameters, machine = sum(p.numel() for p in self.update.parameters), describe_machine(self.device, self.ranks)
         logger.info("%s parameters, %s", f"{parameters:,}", machine)
         if not self.ranks.alone:
             count, size = self.ranks.world_size, self.config.batch_size
@@ -222,33 +217,24 @@ class Trainer:
 
     def _step(self, batch: Any) -> dict[str, Tensor | float]:
         step = self.progress.step
-        rate = self.schedule.learning_rate(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with autocast(self.device, self.precision):
-            loss, scalars = (self.replicas or self.task).loss(batch, step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.replicas is not None:
-            self.replicas.average_late_gradients()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-            self._stop_at_nonfinite(batch, loss, norm)
-        self.optimizer.step()
+        try:
+            scalars = self.update.step(batch, step, self.schedule.learning_rate(step), self.precision)
+        except NonFinite as found:
+            self._stop_at_nonfinite(batch, found)
         self.task.after_step(step)
         self.average.update(step)
-        return {**scalars, "loss/total": loss.detach(), "train/gradient_norm": norm, "train/learning_rate": rate}
+        return scalars
 
-    def _stop_at_nonfinite(self, batch: Any, loss: Tensor, norm: Tensor) -> None:
+    def _stop_at_nonfinite(self, batch: Any, found: NonFinite) -> NoReturn:
         """Raise TrainingError on all ranks: where the loss is not finite on one, no rank has a finite gradient."""
         last = self.ranks.from_first(lambda: self.last_checkpoint)
         good = f"the last good checkpoint is {last}" if last else "no checkpoint yet"
-        losses = self.ranks.gathered((loss.item(), self.task.names(batch)))
+        losses = self.ranks.gathered((found.loss, self.task.names(batch)))
         chosen = [rank for rank, (value, _) in enumerate(losses) if not math.isfinite(value)] or [0]
         value, names = losses[chosen[0]]
         where = "" if self.ranks.alone else f" on rank {', '.join(map(str, chosen))} of {self.ranks.world_size}"
         raise TrainingError(
-            f"step {self.progress.step}: the loss is {value}{where} and the gradient's norm {norm.item()}; nothing was "
+            f"step {self.progress.step}: the loss is {value}{where} and the gradient's norm {found.norm}; nothing was "
             f"updated. Utterances of the batch: {names}. {good[0].upper()}{good[1:]}. A lower "
             "training.learning_rate, or training.precision=float32, often helps"
         )
@@ -324,7 +310,7 @@ class Trainer:
         chosen = choose_precision(self.config.precision, step, self.device)
         self.precision = self.ranks.from_first(lambda: chosen)
         if self.config.precision == "auto":  # measuring has drawn random numbers and filled windows: undo it
-            self.optimizer.zero_grad(set_to_none=True)
+            self.update.optimizer.zero_grad(set_to_none=True)
             self.task.window_scalars()
             self._set_random(random)
 
@@ -335,7 +321,7 @@ class Trainer:
         state = {
             "progress": asdict(self.progress),
             "modules": self.task.modules.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.update.optimizer.state_dict(),
             "average": self.average.state_dict(),
             "random": random,
             "random_of_others": of_others,
@@ -352,7 +338,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self.schedule.total_steps = self.schedule.total_steps or self.progress.total_steps
         self.task.modules.load_state_dict(state["modules"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.update.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
         logger.info("going on from step %d (%s)", self.progress.step, self.last_checkpoint)
         self._resume_random([state["random"], *state.get("random_of_others", [])])

@@ -263,5 +263,5 @@ def train_vqvae(
         torch.manual_seed(config.seed)
         task = VQVAETask(config, train, dev, ranks)
         trainer = Trainer(task, config.training, experiment, config.seed, torch.device(device), ranks)
-        task.optimizer = trainer.optimizer
+        task.optimizer = trainer.update.optimizer
         return trainer.run()
