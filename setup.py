@@ -102,6 +102,8 @@ setup(
             "setuptools<81",  # pyworld and webrtcvad, under Resemblyzer, import its pkg_resources
             "silero-vad>=5.1",
         ],
+        # Units in Parquet, and `vqaudio extract-parquet --ray`.
+        "ray": ["pyarrow>=15", "ray[data]>=2.40"],
         "test": [
             "hypothesis>=6.100",
             "jiwer>=3.0",

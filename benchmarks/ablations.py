@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from vqaudio.config import VQVAETrainingConfig, load_config
+from vqaudio.config import VQVAETrainingConfig
+from vqaudio.config_files import load_config
 from vqaudio.corpus.datadir import DataDir
 from vqaudio.evaluation.heldout import read_heldout
 from vqaudio.evaluation.likelihood import bits_per_sample

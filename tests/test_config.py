@@ -17,11 +17,8 @@ from vqaudio.config import (
     StackConfig,
     VQVAEConfig,
     VQVAETrainingConfig,
-    from_dict,
-    load_config,
-    save_config,
-    to_dict,
 )
+from vqaudio.config_files import from_dict, load_config, save_config, to_dict
 from vqaudio.errors import ConfigError
 
 
@@ -167,6 +164,17 @@ def test_large_whole_numbers_lose_no_digit(file):
     (DecoderConfig, {"time_jitter": -0.1}, "time_jitter: got -0.1"),
     (PriorConfig, {"codebook_size": 0}, "codebook_size: got 0"),
     (VQVAEConfig, {"sample_rate": 0}, "sample_rate: got 0"),
+    (EncoderConfig, {"channels": 10**9}, "channels: got 1000000000, expected at most 65536"),
+    (EncoderConfig, {"residual_blocks": 10**9}, "residual_blocks: got 1000000000, expected at most 1024"),
+    (EncoderConfig, {"strides": [1024, 1025]}, "strides: got .*, expected a product of at most 1048576"),
+    (EncoderConfig, {"strides": [1] * 21}, "strides: got .*, expected at most 20 strides"),
+    (EncoderConfig, {"input_gain": 10**400}, "input_gain: got 1000.*, expected a finite number"),
+    (QuantizerConfig, {"codebook_size": 10**18}, "codebook_size: got 10+, expected at most 1048576"),
+    (StackConfig, {"layers": 10**9, "stacks": 10**9}, "layers: got 1000000000, expected at most 1024"),
+    (StackConfig, {"layers": 50, "stacks": 2}, "stacks: got 2, expected layers / stacks of at most 24"),
+    (VQVAEConfig, {"sample_rate": 10**9}, "sample_rate: got 1000000000, expected at most 1048576"),
+    (VQVAETrainingConfig, {"seed": 2**63}, "seed: got 9223372036854775808, expected a whole number of 64 bits"),
+    (VQVAETrainingConfig, {"seed": 16**9999}, "seed: got a int of very many digits, expected a whole number"),
     (OptimizationConfig, {}, "max_steps: got None, expected given, or max_minutes, one of the two"),
     (OptimizationConfig, {"max_steps": 1, "max_minutes": 1}, "one of the two"),
     (OptimizationConfig, {"max_steps": 0}, "max_steps: got 0, expected greater than 0"),
@@ -213,7 +221,7 @@ def test_the_last_override_counts_and_can_take_a_value_away(file):
     ("training.max_steps", "expected key=value"),
     ("=3", "expected key=value"),
     ("seed.x=3", "'seed' holds a value, not keys"),
-    ("seed=[", "the value is not valid YAML"),
+    ("seed=[", "the value cannot be read: it is not valid YAML"),
     ("sed=3", "unknown key 'sed'. Did you mean 'seed'"),
     ("seed=x", "seed: got 'x', expected a whole number"),
 ])  # fmt: skip
@@ -239,10 +247,10 @@ def test_a_missing_file_is_told_the_nearest(file):
 
 def test_files_that_are_not_yaml_or_text_are_named(file):
     path = file("a: [1")
-    with pytest.raises(ConfigError, match=f"{path}: not valid YAML"):
+    with pytest.raises(ConfigError, match=f"{path}: the configuration cannot be read: it is not valid YAML"):
         load_config(path, VQVAETrainingConfig)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match=f"{path}: the configuration is not UTF-8"):
+    with pytest.raises(ConfigError, match=f"{path}: the configuration cannot be read: it is not UTF-8"):
         load_config(path, VQVAETrainingConfig)
     with pytest.raises(ConfigError, match=f"{path.parent}: the configuration cannot be read"):
         load_config(path.parent, VQVAETrainingConfig)
@@ -276,6 +284,13 @@ def test_a_file_is_laid_over_its_base_key_by_key(file, tmp_path):
     assert config.model.encoder == EncoderConfig(strides=(5,), channels=9)
 
 
+def test_files_laid_over_each_other_without_end_are_refused(file, tmp_path):
+    for number in range(100):
+        (tmp_path / f"{number}.yaml").write_text(f"base: {number + 1}.yaml\n")
+    with pytest.raises(ConfigError, match=r"train\.yaml: base: .* is one of more than 20 files"):
+        load_config(file("base: 0.yaml\n"), VQVAETrainingConfig)
+
+
 def test_null_takes_a_value_of_the_base_away(file, tmp_path):
     (tmp_path / "base.yaml").write_text("training: {max_minutes: 18}\n")
     path = file("base: base.yaml\ntraining: {max_minutes: null, max_steps: 5}\n")
@@ -285,6 +300,8 @@ def test_null_takes_a_value_of_the_base_away(file, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("base: /dev/zero\n", r"train\.yaml: base: /dev/zero: .* it is a device, expected a file"),
+        ('base: "a\\0b"\n', r"base: got 'a.x00b', expected the name of a file"),
         ("base: nowhere.yaml\n", r"nowhere\.yaml: the configuration cannot be read"),
         ("base: [a]\n", r"base: got \['a'\], expected the name of a file"),
         ("base: train.yaml\n", r"base: train\.yaml is laid over this file in turn"),

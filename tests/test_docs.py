@@ -22,7 +22,8 @@ from vqaudio import config as configuration
 from vqaudio.audio import write_wav
 from vqaudio.cli.main import COMMAND
 from vqaudio.cli.parser import Group, Parser, Verb, find_verb
-from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, from_dict, to_dict
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig
+from vqaudio.config_files import from_dict, to_dict
 from vqaudio.corpus import rules
 from vqaudio.errors import ConfigError
 from vqaudio.evaluation.measures import GROUPS, SAMPLES, SCOPE
@@ -325,7 +326,8 @@ def _generic(tag: str) -> str:
 def test_the_experiment_folder_holds_what_is_documented(experiments):
     listed = {row["path"].rstrip("/") for row in table(FORMATS["Experiment folders"], "path")}
     for folder in experiments.values():
-        assert {path.name for path in folder.iterdir() if path.name != ".lock"} == listed
+        # A lock is there while a training runs, a list of bad audio where there is audio: not of a prior's.
+        assert {path.name for path in folder.iterdir()} | {".lock", "rejected.tsv"} == listed
         weights = {path.name for path in (folder / "model").iterdir()}
         assert weights == {row["file"] for row in table(FORMATS["Model folders"], "file")}
 

@@ -13,7 +13,8 @@ from tests.markdown import ROOT, code_blocks, command_lines, table
 from tests.small import HOP, RATE, small_prior, small_vqvae, sound, write_data
 from vqaudio.audio import probe, write_wav
 from vqaudio.cli.main import main
-from vqaudio.config import VQVAETrainingConfig, load_config, save_config
+from vqaudio.config import VQVAETrainingConfig
+from vqaudio.config_files import load_config, save_config
 from vqaudio.corpus import DataDir
 from vqaudio.evaluation.measures import GROUPS
 from vqaudio.evaluation.results import Results, write_results

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, load_config
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig
+from vqaudio.config_files import load_config
 from vqaudio.models.prior import UnitPrior
 from vqaudio.models.vqvae import VQVAE
 

@@ -1,9 +1,9 @@
 """vqaudio learns discrete units of speech from raw waveforms, and speaks with them.
 
-    import vqaudio
-    model = vqaudio.load("recipes/asterisk/exp/vqvae_8k/model")
-    units = model.encode(waveform, sample_rate)
-    audio = model.decode(units, speaker="allison")
+import vqaudio
+model = vqaudio.load("recipes/asterisk/exp/vqvae_8k/model")
+units = model.encode(waveform, sample_rate)
+audio = model.decode(units, speaker="allison")
 """
 
 from typing import TYPE_CHECKING

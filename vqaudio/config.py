@@ -1,27 +1,23 @@
-"""Typed configuration: frozen dataclasses that map to and from YAML.
+"""Typed configuration: frozen dataclasses, which refuse values out of range.
 
-A file holds the fields of one class as nested mappings. An unknown key, a value of the wrong type and a value
-out of range are refused, naming the key by its whole path and, for a key, the nearest one that exists.
+`vqaudio.config_files` reads them from YAML and writes them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import types
-import typing
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import yaml
+from vqaudio.errors import ConfigError
+from vqaudio.untrusted import shown
 
-from vqaudio.errors import ConfigError, did_you_mean
-
-T = TypeVar("T")
-BASE = "base"
-"""Key of a file that names another one, which it is laid over."""
+# Sizes that a model may ask for at most: far beyond any that is known, and little enough to be planned (though not
+# held) in memory, so that the configuration of a stranger's model can be compared with its weights before it is built.
+MOST_CHANNELS, MOST_LAYERS, MOST_CODES = 2**16, 2**10, 2**20
+MOST_HERTZ, MOST_HOP = 2**20, 2**20
+MOST_DOUBLINGS = 24
+"""Of the dilation within a stack: 2^24 samples are minutes."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,10 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         _require(len(self.strides) > 0, "strides", self.strides, "at least one stride")
         _require(all(s >= 1 for s in self.strides), "strides", self.strides, "whole numbers of at least 1")
-        _positive(self, "channels", "input_gain")
-        _require(self.residual_blocks >= 0, "residual_blocks", self.residual_blocks, "0 or more")
+        _require(len(self.strides) <= 20, "strides", self.strides, "at most 20 strides")
+        _require(self.hop_length <= MOST_HOP, "strides", self.strides, f"a product of at most {MOST_HOP}")
+        _positive(self, "channels", "input_gain", most=MOST_CHANNELS)
+        _between(self, 0, MOST_LAYERS, "residual_blocks")
 
     @property
     def hop_length(self) -> int:
@@ -68,8 +66,8 @@ class QuantizerConfig:
     """Codes unused for this many steps are replaced by current encoder outputs; 0 never replaces."""
 
     def __post_init__(self) -> None:
-        _require(self.codebook_size >= 2, "codebook_size", self.codebook_size, "at least 2")
-        _positive(self, "code_dim")
+        _between(self, 2, MOST_CODES, "codebook_size")
+        _positive(self, "code_dim", most=MOST_CHANNELS)
         _require(self.beta >= 0, "beta", self.beta, "0 or more")
         _require(0 <= self.decay < 1, "decay", self.decay, "in [0, 1)")
         for name in ("start_step", "revive_window"):
@@ -90,8 +88,11 @@ class StackConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive(self, "layers", "stacks", "residual_channels", "gate_channels", "skip_channels")
+        _positive(self, "layers", "stacks", most=MOST_LAYERS)
+        _positive(self, "residual_channels", "gate_channels", "skip_channels", most=MOST_CHANNELS)
         _require(self.layers % self.stacks == 0, "stacks", self.stacks, f"a divisor of layers ({self.layers})")
+        period = self.layers // self.stacks
+        _require(period <= MOST_DOUBLINGS, "stacks", self.stacks, f"layers / stacks of at most {MOST_DOUBLINGS}")
         _require(self.gate_channels % 2 == 0, "gate_channels", self.gate_channels, "an even number")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "in [0, 1)")
 
@@ -128,12 +129,14 @@ class DecoderConfig:
     """Probability that a unit is replaced by a neighbour in training (Chorowski et al. 2019, sec. III-D)."""
 
     def __post_init__(self) -> None:
-        _require(self.classes >= 2, "classes", self.classes, "at least 2")
-        _positive(self, "mixtures", "emphasis_gain", "condition_channels", "speaker_channels")
+        _between(self, 2, MOST_CHANNELS, "classes")
+        _positive(
+            self, "mixtures", "emphasis_gain", "condition_channels", "condition_kernel", "speaker_channels",
+            most=MOST_CHANNELS,
+        )  # fmt: skip
         _require(0 <= self.pre_emphasis < 1, "pre_emphasis", self.pre_emphasis, "in [0, 1)")
-        odd = self.condition_kernel > 0 and self.condition_kernel % 2 == 1
-        _require(odd, "condition_kernel", self.condition_kernel, "an odd number above 0")
-        _require(self.condition_blocks >= 0, "condition_blocks", self.condition_blocks, "0 or more")
+        _require(self.condition_kernel % 2 == 1, "condition_kernel", self.condition_kernel, "an odd number above 0")
+        _between(self, 0, MOST_LAYERS, "condition_blocks")
         _require(0 <= self.time_jitter < 1, "time_jitter", self.time_jitter, "in [0, 1)")
 
 
@@ -147,7 +150,7 @@ class VQVAEConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
     def __post_init__(self) -> None:
-        _positive(self, "sample_rate")
+        _positive(self, "sample_rate", most=MOST_HERTZ)
 
     @property
     def unit_rate(self) -> float:
@@ -170,8 +173,8 @@ class PriorConfig:
     speaker_channels: int = 32
 
     def __post_init__(self) -> None:
-        _require(self.codebook_size >= 2, "codebook_size", self.codebook_size, "at least 2")
-        _positive(self, "speaker_channels")
+        _between(self, 2, MOST_CODES, "codebook_size")
+        _positive(self, "speaker_channels", most=MOST_CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,9 @@ class OptimizationConfig:
     """How long to train, how fast, and how often to look and to save."""
 
     batch_size: int = 8
-    """Crops per step (of waveform, or of a unit sequence), on each rank of a training."""
+    """Crops of a micro-batch (of waveform, or of a unit sequence), on each rank of a training."""
+    accumulate_steps: int = 1
+    """Micro-batches of a step, one after the other on each rank: memory for one, the result of all in one batch."""
     crop_units: int = 64
     """Length of a crop in units."""
     max_steps: int | None = None
@@ -207,14 +212,17 @@ class OptimizationConfig:
     audio_interval: int = 4000
     """Steps between reconstructions for TensorBoard, at those of them that are evaluated; 0 for the last alone."""
     checkpoint_interval: int = 500
-    """Steps between checkpoints."""
+    """Steps between checkpoints. One is written before each evaluation too."""
     keep_checkpoints: int = 2
+    """Checkpoints kept, the newest; beside them, the one with the best score on the dev set."""
+    publish: Literal["last", "best"] = "last"
+    """Whose weights become the model at the end: those of the last step, or of the best checkpoint."""
 
     def __post_init__(self) -> None:
         given = (self.max_steps is not None) + (self.max_minutes is not None)
         _require(given == 1, "max_steps", self.max_steps, "given, or max_minutes, one of the two")
         _positive(self, "batch_size", "crop_units", "learning_rate", "gradient_clip", "log_interval")
-        _positive(self, "eval_interval", "checkpoint_interval", "keep_checkpoints")
+        _positive(self, "accumulate_steps", "eval_interval", "checkpoint_interval", "keep_checkpoints")
         for name in ("max_steps", "max_minutes"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "greater than 0")
@@ -223,6 +231,11 @@ class OptimizationConfig:
         for name in ("decay_share", "final_rate_share"):
             _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
         _require(0 <= self.weight_average < 1, "weight_average", self.weight_average, "in [0, 1)")
+
+    @property
+    def crops_per_step(self) -> int:
+        """Of one rank, in all micro-batches."""
+        return self.batch_size * self.accumulate_steps
 
 
 @dataclass(frozen=True)
@@ -251,162 +264,20 @@ class PriorTrainingConfig:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
 
 
-def load_config(path: str | Path, cls: type[T], overrides: Sequence[str] = ()) -> T:
-    """Read a YAML file as `cls`, with `overrides` such as "model.encoder.channels=64" applied on top.
-
-    A file that has a key `base` is laid over the file that it names, relative to its own folder: what it says counts,
-    the rest is its base's.
-
-    Raises ConfigError for a file that is missing or not YAML, an unknown key, and a wrong type or value.
-    """
-    path = Path(path)
-    data = _read_with_base(path)
-    try:
-        for override in overrides if isinstance(data, dict) else ():
-            _apply_override(data, override)
-        return from_dict(cls, data)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-
-
-def _read_with_base(path: Path, above: tuple[Path, ...] = ()) -> Any:
-    """Return what a file says, laid over what its `base` says; `above`: the files that lead here."""
-    data = _read_yaml(path)
-    if not isinstance(data, dict) or BASE not in data:
-        return data
-    base, above = data.pop(BASE), (*above, path.resolve())
-    if not isinstance(base, str):
-        raise ConfigError(f"{path}: {BASE}: got {base!r}, expected the name of a file")
-    if (path.parent / base).resolve() in above:
-        raise ConfigError(f"{path}: {BASE}: {base} is laid over this file in turn")
-    return _laid_over(_read_with_base(path.parent / base, above), data)
-
-
-def _laid_over(base: Any, data: Any) -> Any:
-    if not (isinstance(base, dict) and isinstance(data, dict)):
-        return data
-    return base | {key: _laid_over(base.get(key), value) for key, value in data.items()}
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        siblings = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, siblings)
-        raise ConfigError(f"{path}: the configuration cannot be read: {error.strerror}.{hint}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: the configuration is not UTF-8 text: {error}") from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    return {} if data is None else data
-
-
-def save_config(config: Any, path: str | Path) -> None:
-    """Write a configuration as YAML, fields in the order of their definition."""
-    Path(path).write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Return a configuration as plain mappings, lists, numbers and strings."""
-
-    def plain(value: Any) -> Any:
-        if dataclasses.is_dataclass(value):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return list(value) if isinstance(value, tuple) else value
-
-    return plain(config)
-
-
-def from_dict(cls: type[T], data: Any, where: str = "") -> T:
-    """Build `cls` from nested mappings; `where` is the path of keys to `data`, for messages."""
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{where or 'the configuration'}: expected a mapping of keys, got {data!r}")
-    hints = typing.get_type_hints(cls)
-    known = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
-    for key in data:
-        if key not in known:
-            raise ConfigError(
-                f"unknown key {_join(where, key)!r}.{did_you_mean(str(key), known)} "
-                f"Keys of {where or cls.__name__}: {', '.join(known)}"
-            )
-    values = {key: _coerce(value, known[key], _join(where, key)) for key, value in data.items()}
-    try:
-        return cls(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{where}.{error}" if where else str(error)) from error
-
-
-def _coerce(value: Any, hint: Any, where: str) -> Any:
-    """Return `value` as type `hint`. YAML 1.1 reads 1e-4 as a string, hence the numbers in strings."""
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where)
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        return _coerce(value, next(a for a in args if a is not type(None)), where)
-    if origin is Literal:
-        if value not in args:
-            hint_text = did_you_mean(str(value), map(str, args))
-            raise ConfigError(f"{where}: got {value!r}, expected one of {', '.join(map(str, args))}.{hint_text}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where}: got {value!r}, expected a list")
-        return tuple(_coerce(v, args[0], f"{where}[{i}]") for i, v in enumerate(value))
-    return _coerce_scalar(value, hint, where)
-
-
-def _coerce_scalar(value: Any, hint: type, where: str) -> Any:
-    if hint is bool or isinstance(value, bool):
-        if hint is bool and isinstance(value, bool):
-            return value
-        raise ConfigError(f"{where}: got {value!r}, expected {_kind(hint)}")
-    if hint is int and isinstance(value, int):
-        return value  # as it is: a float holds whole numbers up to 2^53 alone
-    if hint in (int, float) and isinstance(value, (int, float, str)):
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if math.isfinite(number) and (hint is float or number.is_integer()):
-            return hint(number)
-    elif hint is str and isinstance(value, str):
-        return value
-    raise ConfigError(f"{where}: got {value!r}, expected {_kind(hint)}")
-
-
-def _kind(hint: type) -> str:
-    return {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}[hint]
-
-
-def _apply_override(data: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"override {override!r}: expected key=value, such as training.learning_rate=5e-4")
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
-            raise ConfigError(f"override {override!r}: {parent!r} holds a value, not keys")
-    try:
-        data[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value is not valid YAML: {error}") from error
-
-
-def _join(where: str, key: object) -> str:
-    return f"{where}.{key}" if where else str(key)
-
-
 def _require(condition: bool, name: str, value: object, expected: str) -> None:
     if not condition:
-        raise ConfigError(f"{name}: got {value!r}, expected {expected}")
+        raise ConfigError(f"{name}: got {shown(value)}, expected {expected}")
 
 
-def _positive(config: Any, *names: str) -> None:
+def _positive(config: Any, *names: str, most: float = math.inf) -> None:
     for name in names:
-        _require(getattr(config, name) > 0, name, getattr(config, name), "greater than 0")
+        value = getattr(config, name)
+        _require(value > 0, name, value, "greater than 0")
+        _require(value <= most, name, value, f"at most {most}")
+
+
+def _between(config: Any, least: int, most: int, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value >= least, name, value, f"{least} or more" if least == 0 else f"at least {least}")
+        _require(value <= most, name, value, f"at most {most}")

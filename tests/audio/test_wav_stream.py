@@ -166,3 +166,10 @@ def test_a_pipe_that_nobody_reads_is_said_to_be_broken():
         PcmPipe.with_header(file, "pipe", RATE)
     with pytest.raises(BrokenPipeError):
         file.close()
+
+
+def test_a_full_disk_behind_a_pipe_is_named():
+    with open("/dev/full", "wb", buffering=0) as full:
+        pipe = PcmPipe(full, "standard output")
+        with pytest.raises(VQAudioError, match="cannot write standard output: No space left on device"):
+            pipe.write(np.zeros(4, np.float32))

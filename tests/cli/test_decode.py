@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import LENGTHS
 from tests.small import HOP, RATE, SPEAKERS, decoded_by_hand, small_vqvae
 from vqaudio.api import Model
+from vqaudio.audio import space
 from vqaudio.audio.io import read_audio
 from vqaudio.cli.speech import Drawing, Utterance, _stamps
 from vqaudio.cli.speed import Figures, Stopwatch, add_up
@@ -43,8 +44,8 @@ def test_the_speed_is_taken_down(lab, tmp_path, run):
     speed = json.loads((tmp_path / "generation.json").read_text())
     samples = sum(-(-n // HOP) * HOP for n in LENGTHS.values())
     assert speed["seconds_of_audio"] == pytest.approx(samples / RATE, abs=1e-3)
-    # The figures are rounded to milliseconds, of which the computing takes tens.
-    assert speed["rtf"] == pytest.approx(speed["wall_seconds"] / speed["seconds_of_audio"], rel=0.1)
+    rounding = 1e-3 / speed["seconds_of_audio"]  # both are rounded to milliseconds
+    assert speed["rtf"] == pytest.approx(speed["wall_seconds"] / speed["seconds_of_audio"], abs=rounding)
     assert speed["samples_per_second"] == pytest.approx(RATE / speed["rtf"])
     assert (speed["engine"], speed["precision"]) == (decoder_engine(small_vqvae()).name, "float32")
     assert "real-time factor" in err
@@ -222,3 +223,12 @@ def test_a_full_disk_names_the_path(lab, tmp_path, fail, monkeypatch):
     message = fail(*decode(lab, out))
     assert f"cannot write {out}" in message and "No space left on device" in message
     assert sorted(p.name for p in out.iterdir()) == ["units.txt"]
+
+
+def test_waveforms_that_would_not_fit_are_refused_before_the_first(lab, tmp_path, run, fail, monkeypatch):
+    need = sum(44 + 2 * HOP * -(-length // HOP) for length in LENGTHS.values())
+    monkeypatch.setattr(space, "free_bytes", lambda path: 2 * need - 1)
+    assert f"{tmp_path / 'out'}: 4 waveforms would take" in fail(*decode(lab, tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*.wav"))
+    run(*decode(lab, tmp_path / "out", "--limit", 3))  # of which there is room for three
+    run(*decode(lab, tmp_path / "out"))  # what is there already is not asked for again

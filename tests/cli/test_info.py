@@ -39,10 +39,11 @@ def test_a_finished_experiment(lab, tmp_path, run):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "model").symlink_to(lab.model)
     (tmp_path / "train.json").write_text(json.dumps({"steps": 12345}))
-    (tmp_path / "results.json").write_text(json.dumps({"code_usage": 0.5, "generation_rtf": None}))
+    (tmp_path / "results.json").write_text(json.dumps({"code_usage": 0.5, "generation_rtf": None, "sweep": {"1": {}}}))
     out, _ = run("info", tmp_path)
     assert "to the end" in out and "12,345" in out
-    assert [line.split() for line in out.splitlines()[-2:]] == [["code_usage", "0.5"], ["generation_rtf", "-"]]
+    assert out.splitlines()[-1].split() == ["code_usage", "0.5"]  # what was not measured is in the report
+    assert "generation_rtf" not in out and "sweep" not in out
 
 
 def test_wrong_paths(lab, tmp_path, fail):

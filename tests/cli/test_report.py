@@ -8,7 +8,8 @@ from tests.cli.conftest import LENGTHS
 from vqaudio.cli import report
 from vqaudio.cli.main import COMMAND
 from vqaudio.cli.parser import Parser, UsageError
-from vqaudio.config import VQVAETrainingConfig, save_config
+from vqaudio.config import VQVAETrainingConfig
+from vqaudio.config_files import save_config
 from vqaudio.models.folder import load_vqvae
 
 

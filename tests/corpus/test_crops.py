@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import os
 import threading
 import tracemalloc
 from collections import Counter
@@ -15,10 +17,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vqaudio.audio import files
 from vqaudio.audio.io import write_wav
-from vqaudio.corpus.crops import CropDataset, prefetch
+from vqaudio.corpus.crops import CropCount, CropDataset, prefetch
 from vqaudio.corpus.datadir import DataDir, Utterance
-from vqaudio.errors import AudioError, DataDirError
+from vqaudio.corpus.rejected import Rejection
+from vqaudio.errors import AudioError, DataDirError, StorageError
 
 RATE = 8000
 
@@ -172,7 +176,7 @@ def test_no_utterances():
 
 
 def test_commands_must_be_formatted_first(utterances):
-    with pytest.raises(AudioError, match="is a command, expected a file"):
+    with pytest.raises(DataDirError, match="is a command, expected a file"):
         dataset([Utterance("x", "a", "cat x.wav |")])
 
 
@@ -180,6 +184,65 @@ def test_a_data_directory_serves(data):
     loaded = DataDir.load(data)
     batch = CropDataset(loaded.utterances, loaded.speakers, RATE, 512, (64, 0), 8, seed=0).batch(0)
     assert set(batch.utterances) <= {"ann-1", "ann-2", "bob-1"}
+
+
+# ------------------------------------------------------------------------------- audio that turns out bad
+
+
+@pytest.fixture
+def own(utterances, tmp_path) -> list[Utterance]:
+    """The utterances in files of the test's own, the second a FLAC file."""
+    result = []
+    for utterance in utterances:
+        path = tmp_path / os.path.basename(utterance.recording).replace("1.wav", "1.flac")
+        soundfile.write(path, *soundfile.read(utterance.recording, dtype="int16"))
+        result.append(dataclasses.replace(utterance, recording=str(path)))
+    return result
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 30, 0])
+def test_what_vanishes_leaves_empty_crops_and_all_others_as_they_were(own, utterances, cache_bytes):
+    whole, data = dataset(utterances), dataset(own, cache_bytes=cache_bytes)
+    os.unlink(own[1].recording)
+    for step in range(12):
+        batch, expected = data.batch(step), whole.batch(step)
+        is_bad = torch.tensor([name == "utt1" for name in batch.utterances])
+        assert batch.utterances == expected.utterances and torch.equal(batch.speakers, expected.speakers)
+        assert not batch.lengths[is_bad].any() and not batch.waveform[is_bad].any()
+        assert torch.equal(batch.lengths[~is_bad], expected.lengths[~is_bad])
+        assert torch.equal(batch.waveform[~is_bad], expected.waveform[~is_bad])
+    (rejection,) = data.rejections.found.values()
+    assert rejection == Rejection("utt1", own[1].recording, rejection.reason)
+    assert rejection.reason.startswith("no such file")
+    assert data.count == CropCount(
+        48, sum(name == "utt1" for step in range(12) for name in data.batch(step).utterances)
+    )
+
+
+@pytest.mark.parametrize("cache_bytes", [1 << 30, 0])
+def test_a_batch_with_bad_audio_depends_on_its_step_alone(own, cache_bytes):
+    os.truncate(own[1].recording, os.path.getsize(own[1].recording) * 2 // 3)  # its header is as it was
+    forward, backward = dataset(own, cache_bytes=cache_bytes), dataset(own, cache_bytes=cache_bytes)
+    there = [forward.batch(step) for step in range(12)]
+    back = [backward.batch(step) for step in reversed(range(12))]
+    assert all(equal(one, other) for one, other in zip(there, reversed(back), strict=True))
+    assert list(forward.rejections.found) == list(backward.rejections.found) == ["utt1"]
+
+
+def test_nothing_but_bad_audio(own):
+    data = dataset(own[:1])
+    os.unlink(own[0].recording)
+    batch = data.batch(0)
+    assert batch.lengths.tolist() == [0] * 4 and not batch.waveform.any()
+
+
+def test_a_disk_that_fails_is_not_left_out(own, monkeypatch):
+    data = dataset(own)
+    monkeypatch.setattr(files, "PAUSES", ())
+    monkeypatch.setattr(files, "open_regular", lambda path: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(StorageError, match="Input/output error"):
+        data.batch(0)
+    assert not data.rejections.found
 
 
 # --------------------------------------------------------------------------------------------- prefetch
@@ -238,8 +301,8 @@ def bytes_read(monkeypatch):
     """Count what libsndfile reads; returns the count since the last call."""
     opened = soundfile.SoundFile
 
-    def counting(path, *writing):
-        return opened(path, *writing) if writing else opened(CountingFile(path))
+    def counting(file, *writing, closefd=True):
+        return opened(file, *writing) if writing else opened(CountingFile(file, closefd=closefd))
 
     monkeypatch.setattr(soundfile, "SoundFile", counting)
     CountingFile.read_bytes = 0

@@ -142,10 +142,38 @@ def test_one_recording_id_for_two_recordings_is_not_written(segmented, tmp_path)
 
 def test_a_folder_that_cannot_be_written_is_named(data):
     (data / "file").touch()
-    with pytest.raises(VQAudioError, match=r"cannot write .*file/new/wav\.scp"):
+    with pytest.raises(VQAudioError, match=r"cannot write .*file/new/utt2spk"):
         DataDir.load(data).write(data / "file" / "new")
 
 
 def test_seconds_in_total(data, segmented):
     assert total_seconds(DataDir.load(segmented).utterances[:2]) == pytest.approx(0.5)
     assert total_seconds(DataDir.load(segmented).utterances) is None  # the third ends with its recording
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"text": "good\nbob-1 touch x |"}, "the text of 'ann-1' cannot be written: .* has a line break"),
+        ({"text": "good\rmorning"}, "has a line break"),
+        ({"recording": "/x/a\nb.wav"}, "the recording of 'ann-1' cannot be written: .* has a line break"),
+        ({"recording": "/x/a.wav "}, "begins or ends with a blank"),
+        ({"recording": "/x/\udcff.wav"}, "is not UTF-8"),
+        ({"id": "../ann-1"}, "id '../ann-1' contains '/'"),
+        ({"id": "ann 1"}, "contains ' '"),
+        ({"speaker": "-rf"}, "starts with '-'"),
+    ],
+)
+def test_what_no_table_can_hold_is_refused_before_anything_is_written(data, change, words):
+    first, *others = DataDir.load(data).utterances
+    before = {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    with pytest.raises(DataDirError, match=words):
+        DataDir([dataclasses.replace(first, **change), *others]).write(data)
+    assert {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()} == before
+
+
+def test_a_path_with_tabs_and_blanks_within_is_read_as_it_was_written(data):
+    path = data / "wavs/ann\t 1  .wav"
+    (data / "wavs/ann-1.wav").rename(path)
+    DataDir([Utterance("ann-1", "ann", str(path))]).write(data.parent / "out")
+    assert DataDir.load(data.parent / "out").utterances[0].recording == str(path)

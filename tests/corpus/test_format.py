@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
+import sys
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,12 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from vqaudio.audio import files
 from vqaudio.audio.io import read_audio, to_int16, write_wav
+from vqaudio.audio.lock_file import locked
 from vqaudio.audio.resample import resample
 from vqaudio.corpus.datadir import DataDir, Utterance, check
 from vqaudio.corpus.format import _in_order, format_data
-from vqaudio.corpus.rejected import Rejection, write_rejected
-from vqaudio.errors import DataDirError, VQAudioError
+from vqaudio.corpus.rejected import Rejection, read_rejected
+from vqaudio.errors import DataDirError, StorageError, VQAudioError
 
 from .conftest import RATE, edit, noise
 
@@ -192,9 +197,50 @@ def test_the_list_of_an_earlier_run_does_not_stay(data, tmp_path):
     assert (tmp_path / "out/rejected.tsv").read_text() == "utterance\tpath\treason\n"
 
 
-def test_reasons_of_several_lines_take_one(tmp_path):
-    write_rejected(tmp_path / "r.tsv", [Rejection("b", "p", "x\n\ty"), Rejection("a", "p q", "z")])
-    assert (tmp_path / "r.tsv").read_text().splitlines()[1:] == ["a\tp q\tz", "b\tp\tx y"]
+def test_a_disk_that_fails_stops_it_and_rejects_nothing(data, tmp_path, monkeypatch):
+    loaded = DataDir.load(data)
+    monkeypatch.setattr(files, "PAUSES", ())
+    monkeypatch.setattr(files, "open_regular", lambda path: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
+    with pytest.raises(StorageError, match=r"ann-1\.wav: could not be read: Stale file handle"):
+        run(loaded, tmp_path / "out")
+    assert not (tmp_path / "out/rejected.tsv").exists()
+    monkeypatch.undo()
+    assert len(run(loaded, tmp_path / "out").made) == 3
+
+
+def test_what_does_not_fit_into_a_wav_file_is_rejected_before_it_is_written(tmp_path):
+    write_wav(tmp_path / "a.wav", noise(RATE), RATE)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    data[40:44] = (2 * 38 * 3600 * RATE).to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    os.truncate(tmp_path / "a.wav", 44 + 2 * 38 * 3600 * RATE)  # 38 hours, most of them a hole
+    (rejection,) = all_rejected(tmp_path / "a.wav", tmp_path / "out", sample_rate=2 * RATE)
+    assert rejection.reason == "too long: 38.0 h, more than the 37.3 h of a WAV file of 4 GiB"
+
+
+def all_rejected(path, target, **options) -> list[Rejection]:
+    """Return what is rejected of a corpus of one utterance."""
+    with pytest.raises(DataDirError, match="no utterances to write"):
+        run(one_utterance(path), target, max_rejected_share=1, **options)
+    return read_rejected(target / "rejected.tsv")
+
+
+def test_room_on_the_disk_is_asked_for_before_anything_is_written(data, tmp_path, monkeypatch):
+    (data / "utt2dur").write_text("ann-1 0.5\nann-2 0.6\nbob-1 0.7\n")
+    run(data, tmp_path / "out")  # what is made already needs no more room
+    seen = []
+    monkeypatch.setattr("vqaudio.corpus.format.require_space", lambda path, size, what: seen.append((size, what)))
+    run(data, tmp_path / "out")
+    run(data, tmp_path / "other", sample_rate=2 * RATE)
+    assert seen == [(0, "audio of 0.0 h at 8000 Hz"), (2 * 2 * RATE * 18 // 10, "audio of 0.0 h at 16000 Hz")]
+
+
+def test_a_disk_that_is_too_small_is_named_at_once(data, tmp_path, monkeypatch):
+    (data / "utt2dur").write_text("ann-1 3e6\nann-2 0.6\nbob-1 0.7\n")
+    monkeypatch.setattr("vqaudio.audio.space.free_bytes", lambda path: 1 << 30)
+    with pytest.raises(VQAudioError, match=r"out: audio of 833\.3 h at 8000 Hz would take 48 GB, 1\.07 GB are free"):
+        run(data, tmp_path / "out")
+    assert not (tmp_path / "out/wavs").exists()
 
 
 def test_source_and_target_must_differ(data):
@@ -263,6 +309,52 @@ def test_an_interrupted_run_goes_on_where_it_stood(data, tmp_path, monkeypatch):
     assert run(data, tmp_path / "out").reused == 2
     lines = (tmp_path / "out/format.jsonl").read_text().splitlines()
     assert [json.loads(line)["utterance"] for line in lines[1:]] == ["ann-1", "ann-2", "bob-1"]
+
+
+def test_a_killed_run_goes_on_where_it_stood(tmp_path):
+    """SIGKILL in the middle, three times; the result is that of a run that was left alone."""
+    utterances = []
+    for i in range(60):
+        soundfile.write(tmp_path / f"{i:02d}.flac", noise(40_000, i), 16000)
+        utterances.append(Utterance(f"u{i:02d}", "ann", str(tmp_path / f"{i:02d}.flac")))
+    DataDir(utterances).write(tmp_path / "data")
+    run(tmp_path / "data", tmp_path / "whole")
+    program = "import sys; from vqaudio.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "data", "format", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    command += ["--sample_rate", str(RATE)]
+    journal, done = tmp_path / "out/format.jsonl", 0
+    for _ in range(3):
+        child = subprocess.Popen(command)
+        deadline = time.monotonic() + 60
+        while not journal.exists() or len(journal.read_bytes().splitlines()) < done + 8:
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.001)
+        child.kill()
+        child.wait()
+        done = len(journal.read_bytes().splitlines()) - 1
+    summary = run(tmp_path / "data", tmp_path / "out")
+    assert summary.reused >= done - 1  # a line may have broken off
+    written = sorted(path.name for path in (tmp_path / "out/wavs").iterdir())
+    assert written == [f"u{i:02d}.wav" for i in range(60)]
+    for name in [f"wavs/{name}" for name in written] + ["utt2num_samples", "rejected.tsv"]:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff\xfe\0", b"[1, 2]", b"7", b"{}", b'{"utterance": "ann-2", "frames": "many"}', b"[" * 100_000]
+)
+def test_a_record_that_a_disk_has_changed_counts_as_not_done(data, tmp_path, line):
+    run(data, tmp_path / "out")
+    lines = (tmp_path / "out/format.jsonl").read_bytes().splitlines()
+    (tmp_path / "out/format.jsonl").write_bytes(b"\n".join([*lines[:2], line, *lines[3:], b""]))
+    assert run(data, tmp_path / "out").reused == 2
+
+
+def test_two_runs_into_one_folder_do_not_meet(data, tmp_path):
+    with locked(tmp_path / "out/.lock", AssertionError), pytest.raises(VQAudioError, match="another `data format` is"):
+        run(data, tmp_path / "out")
+    assert len(run(data, tmp_path / "out").made) == 3
+    assert not (tmp_path / "out/.lock").exists()
 
 
 def test_a_full_disk_stops_it_and_the_next_run_goes_on(data, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 
 import numpy as np
@@ -16,8 +17,9 @@ from vqaudio.corpus.crops import CropDataset
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.corpus.lengths import find_lengths
 from vqaudio.corpus.reading import bounds, find_region
+from vqaudio.corpus.rejected import Rejections
 from vqaudio.corpus.utterances import Utterances
-from vqaudio.errors import AudioError, DataDirError
+from vqaudio.errors import DataDirError
 
 from .conftest import RATE, noise
 
@@ -113,10 +115,22 @@ def test_a_wrong_rate_is_found_at_once(corpus, samples, few_checks):
         find_lengths(Utterances.of(say(corpus, num_samples=lambda i: samples[i])), 2 * RATE)
 
 
-def test_a_missing_file_among_those_looked_at_is_found_at_once(corpus, samples, few_checks, tmp_path):
+def test_too_many_missing_files_among_those_looked_at_are_found_at_once(corpus, samples, few_checks, tmp_path):
     (tmp_path / "19.wav").unlink()
-    with pytest.raises(AudioError, match=r"19\.wav: no such file"):
+    with pytest.raises(DataDirError, match=r"1 of 5 utterances rejected .*\n  u19: .*19\.wav: no such file"):
         found(say(corpus, num_samples=lambda i: samples[i]))
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_few_bad_files_are_rejected(corpus, samples, few_checks, tmp_path, said):
+    (tmp_path / "19.wav").unlink()
+    (tmp_path / "29.wav").write_bytes(b"")
+    utterances, rejections = say(corpus, num_samples=lambda i: samples[i] if said else None), Rejections(max_share=0.5)
+    result = find_lengths(Utterances.of(utterances), RATE, rejections=rejections)
+    assert set(rejections.found) == {"u19", "u29"}
+    assert rejections.found["u29"].reason == "the file is empty (0 bytes)"
+    expected = samples if said else [0 if i in (19, 29) else count for i, count in enumerate(samples)]
+    assert result.samples.tolist() == expected
 
 
 def test_a_wrong_number_of_samples_among_those_looked_at_names_file_and_both(corpus, samples, few_checks):
@@ -125,21 +139,23 @@ def test_a_wrong_number_of_samples_among_those_looked_at_names_file_and_both(cor
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
-def test_another_one_is_found_when_it_is_read_first(corpus, samples, few_checks, cache_bytes):
+def test_another_one_is_rejected_when_it_is_read_first(corpus, samples, few_checks, cache_bytes):
     utterances = say(corpus, num_samples=lambda i: samples[i] + 100 * (i == 30))
     data = CropDataset(utterances, ["ann"], RATE, 400, (0, 0), 1, seed=1, cache_bytes=cache_bytes)
+    for step in range(data.steps_per_epoch):
+        data.batch(step)
+    (reason,) = [rejection.reason for rejection in data.rejections.found.values()]
     expected = r"30\.wav \(utterance 'u30'\) holds 1281 samples, utt2num_samples says 1381: .*vqaudio data format"
-    with pytest.raises(DataDirError, match=expected):
-        for step in range(data.steps_per_epoch):
-            data.batch(step)
+    assert re.search(expected, reason)
 
 
-def test_a_file_of_another_rate_is_found_when_it_is_read_first(corpus, samples, few_checks, tmp_path):
+def test_a_file_of_another_rate_is_rejected_when_it_is_read_first(corpus, samples, few_checks, tmp_path):
     write_wav(tmp_path / "30.wav", noise(samples[30]), 2 * RATE)
     data = dataset(say(corpus, num_samples=lambda i: samples[i]))
-    with pytest.raises(DataDirError, match=r"30\.wav .* has 16000 Hz, expected 8000 Hz"):
-        for step in range(data.steps_per_epoch):
-            data.batch(step)
+    for step in range(data.steps_per_epoch):
+        data.batch(step)
+    assert list(data.rejections.found) == ["u30"]
+    assert re.search(r"30\.wav .* has 16000 Hz, expected 8000 Hz", data.rejections.found["u30"].reason)
 
 
 def test_a_wrong_table_on_disk(data):
@@ -169,8 +185,23 @@ def test_the_header_of_a_recording_is_read_once_for_all_its_segments(tmp_path, o
 def test_segments_outside_their_recording_are_refused(segmented):
     loaded = list(DataDir.load(segmented).utterances)
     wrong = dataclasses.replace(loaded[1], start=0.6, end=0.9)
-    with pytest.raises(AudioError, match=r"segment 'ann-2' \(0.6 to 0.9 s\) lies outside its 0.500 s"):
+    with pytest.raises(DataDirError, match=r"segment 'ann-2' \(0.6 to 0.9 s\) lies outside its 0.500 s"):
         found([loaded[0], wrong, loaded[2]])
+
+
+def test_a_segment_outside_takes_no_other_of_its_recording_with_it(segmented):
+    loaded = list(DataDir.load(segmented).utterances)
+    wrong, rejections = dataclasses.replace(loaded[0], start=0.6, end=0.9), Rejections(max_share=0.5)
+    result = find_lengths(Utterances.of([wrong, *loaded[1:]]), RATE, rejections=rejections)
+    assert list(rejections.found) == ["ann-1"]
+    assert result.samples.tolist() == [0, 2400, 4800]
+
+
+def test_all_segments_of_a_bad_recording_are_rejected(segmented, few_checks):
+    loaded, rejections = DataDir.load(segmented).utterances, Rejections(max_share=1)
+    (segmented / "wavs/rec-ann-1.wav").write_bytes(b"")
+    result = find_lengths(loaded, RATE, rejections=rejections)
+    assert list(rejections.found) == ["ann-1", "ann-2"] and result.samples.tolist() == [0, 0, 4800]
 
 
 @settings(deadline=None)

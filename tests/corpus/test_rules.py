@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -75,10 +76,22 @@ def test_empty_file(data, name, content):
     assert places(data) == [(name, None, "empty-file")]
 
 
-def test_unreadable_file(data):
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [
+        (Path.mkdir, "it is a folder"),
+        (os.mkfifo, "it is a pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+        (lambda path: path.symlink_to("nowhere"), "is a link to 'nowhere', which is not there"),
+        (lambda path: path.symlink_to("text"), "symbolic links"),
+    ],
+    ids=["folder", "pipe", "endless", "broken link", "link to itself"],
+)
+def test_unreadable_file(data, put, reason):
     (data / "text").unlink()
-    (data / "text").mkdir()
+    put(data / "text")
     assert places(data) == [("text", None, "unreadable-file")]
+    assert reason in check(data)[0].message
 
 
 TEXT = b"ann-1 good morning\nann-2 good night\nbob-1 no\n"
@@ -88,6 +101,12 @@ TEXT = b"ann-1 good morning\nann-2 good night\nbob-1 no\n"
     ("content", "expected"),
     [
         (TEXT.replace(b"night", b"n\xefght"), [("text", 2, "utf-8")]),
+        (TEXT.replace(b"g", b"\xf6"), [("text", 1, "utf-8"), ("text", 2, "utf-8")]),
+        (
+            TEXT.replace(b"ann-1", b"ann-1\0") + b"ann-1 x\n",
+            [("text", 1, "id"), ("text", 1, "unknown-utterance"), ("text", 4, "unsorted")],
+        ),
+        (TEXT.replace(b"good morning", b"good\rmorning"), [("text", 1, "line-end")]),
         (b"\xef\xbb\xbf" + TEXT, [("text", 1, "byte-order-mark")]),
         (TEXT.replace(b"t\n", b"t\r\n"), [("text", 2, "line-end")]),
         (TEXT.replace(b"bob", b"\nbob"), [("text", 3, "blank-line")]),
@@ -159,6 +178,21 @@ def test_speaker_maps_that_differ(data):
     assert "gives 'ann-2' to 'bob', utt2spk to 'ann'" in check(data)[0].message
 
 
+def test_ids_that_differ_in_bytes_that_are_not_utf8_are_two(data):
+    for name in ("utt2spk", "text", "wav.scp"):
+        lines = (data / name).read_bytes().replace(b"ann-1 ", b"ann-\xe4 ").replace(b"ann-2 ", b"ann-\xf6 ")
+        (data / name).write_bytes(b"".join(sorted(lines.splitlines(keepends=True))))
+    (data / "spk2utt").write_bytes(b"ann ann-\xe4 ann-\xf6\nbob bob-1\n")
+    assert {rule for _, _, rule in places(data)} == {"utf-8"}
+    assert all(str(violation).isprintable() for violation in check(data))
+
+
+def test_an_utterance_that_is_listed_twice(data):
+    table(data, "spk2utt", "ann ann-1 ann-2 ann-1", "bob bob-1")
+    assert places(data) == [("spk2utt", 1, "speaker-map")]
+    assert "lists 'ann-1' a second time" in check(data)[0].message
+
+
 def test_missing_audio_says_where_it_looked(data):
     (data / "wavs/ann-2.wav").unlink()
     assert places(data) == [("wav.scp", 2, "audio-missing")]
@@ -185,13 +219,13 @@ def test_checking_runs_no_command(data, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "long"])
+@pytest.mark.parametrize("value", ["-1", "0", "-0", "nan", "inf", "1e999", "1_0", "0x10", "\u0661", "1\x0b", "long"])
 def test_durations(data, value):
     table(data, "utt2dur", "ann-1 0.5", f"ann-2 {value}", "bob-1 0.7")
     assert places(data) == [("utt2dur", 2, "duration")]
 
 
-@pytest.mark.parametrize("value", ["-1", "0", "nan", "4000.0", "many", "1e4", str(1 << 63)])
+@pytest.mark.parametrize("value", ["-1", "0", "nan", "4000.0", "many", "1e4", "4_000", str(1 << 63)])
 def test_numbers_of_samples(data, value):
     table(data, "utt2num_samples", "ann-1 4000", f"ann-2 {value}", "bob-1 5600")
     assert places(data) == [("utt2num_samples", 2, "num-samples")]
@@ -210,6 +244,11 @@ def test_a_command_is_one_whatever_blank_follows_it(data):
 def test_segment_times(segmented, times):
     edit(segmented / "segments", lambda text: text.replace("0.2 0.5", times))
     assert places(segmented) == [("segments", 2, "segment-times")]
+
+
+def test_a_segment_that_breaks_two_rules_is_named_for_both(segmented):
+    edit(segmented / "segments", lambda text: text.replace("rec-b 0.1", "rec-bb x"))
+    assert places(segmented) == [("segments", 3, "segment-times"), ("segments", 3, "unknown-recording")]
 
 
 def test_segment_of_an_unknown_recording(segmented):

@@ -115,3 +115,19 @@ def test_rows_are_a_mapping(tmp_path):
     assert list(rows) == ["a", "b"] and len(rows) == 2 and "c" not in rows
     assert (rows["a"].value, rows["a"].fields, rows["b"].value, rows["b"].fields) == ("x y", ["x", "y"], "", [])
     assert rows.get("c") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "rules"),
+    [(b"a " + b"x " * 3_000_000, []), (b"x" * 6_000_000, ["id"]), (b"\t" * 6_000_000, ["blank-line"])],
+    ids=["words", "id", "blanks"],
+)
+def test_a_line_of_megabytes_is_a_line_like_others(tmp_path, line, rules):
+    (tmp_path / "text").write_bytes(b"A b\n" + line + b"\nzz c\n")
+    table = read_table(tmp_path / "text", "<utterance> [...]")
+    assert [(violation.line, violation.rule) for violation in table.violations] == [(2, rule) for rule in rules]
+    assert table.rows["zz"].line == 3 and all(len(violation.message) < 1000 for violation in table.violations)
+
+
+def test_a_tab_within_a_value_stays(tmp_path):
+    assert table_of(tmp_path, "a\tx\ty \n").rows["a"].value == "x\ty"

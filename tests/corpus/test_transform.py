@@ -75,6 +75,45 @@ def test_the_tables_as_they_were_are_kept(data):
     assert check(data) == []
 
 
+def test_a_later_mending_leaves_the_backup_of_an_earlier_one(data):
+    for number, name in enumerate(("text", "utt2spk"), 1):
+        edit(data / name, lambda text: text + text)
+        before = (data / name).read_text()
+        backup = fix(data).backup
+        assert backup == data / (".backup" if number == 1 else ".backup-2")
+        assert (backup / name).read_text() == before
+    assert (data / ".backup/text").read_text().count("ann-1") == 2
+
+
+def test_carriage_returns_within_lines_stop_it(data):
+    before = "ann-1 good morning\rann-2 good night\rbob-1 no\r"  # an old Mac's
+    (data / "text").write_bytes(before.encode())
+    edit(data / "utt2spk", lambda text: text.replace("ann-2 ann\nbob-1 bob\n", ""))
+    with pytest.raises(DataDirError, match=r"text of 'ann-1' cannot be written: .* has a line break"):
+        fix(data)
+    assert (data / "text").read_bytes() == before.encode() and not (data / ".backup").exists()
+
+
+def test_what_is_shorter_than_a_microsecond_is_still_something(segmented):
+    edit(segmented / "segments", lambda text: text.replace("rec-a 0.0 0.2", "rec-a 0.0000001 0.0000002"))
+    table(segmented, "utt2dur", "ann-1 0.0000001", "ann-2 0.3", "bob-1 0.6")
+    subset(segmented, segmented.parent / "out", first=2)
+    assert check(segmented.parent / "out") == []
+    assert DataDir.load(segmented.parent / "out").utterances[0].duration == 1e-7
+
+
+def test_the_source_is_not_overwritten(data):
+    before = (data / "utt2spk").read_text()
+    for act in (
+        lambda: subset(data, data, first=1),
+        lambda: split(data, data.parent, {"data": 0.5, "other": 0.5}),
+        lambda: combine([data], data),
+    ):
+        with pytest.raises(DataDirError, match="is read from, and would be overwritten"):
+            act()
+    assert (data / "utt2spk").read_text() == before
+
+
 def test_fixing_twice_changes_nothing_more(data):
     table(data, "text", "bob-1 no", "ann-1 good morning")
     fix(data)

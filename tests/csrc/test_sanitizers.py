@@ -86,7 +86,9 @@ csrc.library = lambda: library
 
 def test_the_sanitizers_see_a_read_beyond_the_end(library):
     """Were they not at work, the other tests would pass whatever the kernels do."""
-    program = PREPARE + """
+    program = (
+        PREPARE
+        + """
 import torch
 from tests.generation.conftest import random_stack
 from vqaudio.config import StackConfig
@@ -97,13 +99,16 @@ state = SamplerState.begin(engine.packed, torch.zeros(1), "cpu")
 state.ring = state.ring[:-1].clone()  # a slot too few
 engine.follow(state, None, torch.zeros(1, 50, dtype=torch.long))
 """
+    )
     done = sanitized(library, program)
     assert done.returncode != 0
     assert "AddressSanitizer" in done.stderr
 
 
 def test_steps_of_all_kinds(library):
-    program = PREPARE + """
+    program = (
+        PREPARE
+        + """
 import itertools, torch
 from tests.generation.conftest import random_stack
 from vqaudio.config import StackConfig
@@ -128,13 +133,16 @@ for instructions in csrc.available():
             engine.follow(state, None, drawn)
 print("done")
 """
+    )
     done = sanitized(library, program)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout == "done\n"
 
 
 def test_nearest_codes_and_convolutions_of_all_sizes(library):
-    program = PREPARE + """
+    program = (
+        PREPARE
+        + """
 import itertools, torch
 from vqaudio.models.nearest import nearest_codes
 from vqaudio.models.convolve import convolve
@@ -147,6 +155,7 @@ for instructions in csrc.available():
         nearest_codes(torch.randn(M, D + 3)[:, :D], torch.randn(K, D))
 print("done")
 """
+    )
     done = sanitized(library, program)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout == "done\n"

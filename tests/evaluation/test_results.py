@@ -278,8 +278,14 @@ def test_a_part_that_cannot_be_measured_leaves_its_reason_and_keeps_what_there_i
         1 / 0  # noqa: B018
 
 
-@pytest.mark.parametrize("content", ['{"intervals": 1}', '{"baselines": {"x": []}}', '{"a": "text"}'])
+@pytest.mark.parametrize("content", [
+    '{"intervals": 1}', '{"baselines": {"x": []}}', '{"a": "text"}', '{"intervals": {"a": [1]}}', '{"a": 1, "a": 2}',
+    '{"intervals": {"a": [NaN, 1]}}', '{"not_measured": {"a": 7}}', '{"about": {"a": {}}}', "[" * 99999,
+    '{"baselines": {"a": {"baselines": {"b": {}}}}}', f'{{"a": {10**400}}}',
+    f'{{"intervals": {{"a": [{10**400}, 1]}}}}',
+])  # fmt: skip
 def test_results_of_another_form_are_refused(tmp_path, content):
     (tmp_path / "results.json").write_text(content)
-    with pytest.raises(VQAudioError, match=r"results\.json|'a'"):
+    with pytest.raises(VQAudioError, match=r"results\.json") as error:
         read_results(tmp_path)
+    assert len(str(error.value)) < 1000

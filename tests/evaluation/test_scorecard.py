@@ -49,6 +49,7 @@ def experiment(tmp_path_factory) -> Experiment:
         write_wav(root / "resynthesis" / f"{name}.wav", sound(-(-samples // HOP) * HOP, 7), RATE)
         other = SPEAKERS[name.startswith("anna")]
         write_wav(root / "conversion" / f"{name}-to-{other}.wav", sound(-(-samples // HOP) * HOP, 8), RATE)
+    write_wav(root / "conversion" / "anna-1-to-anna.wav", sound(-(-LENGTHS["anna-1"] // HOP) * HOP, 8), RATE)
     (root / "resynthesis/generation.json").write_text(json.dumps({"rtf": 0.5}))
     places = {name: root / name for name in ("model", "prior", "units", "train_units", "resynthesis", "conversion")}
     return Experiment(

@@ -1,12 +1,15 @@
 """Model folders: what is saved is what is loaded, and everything unusable is refused in words."""
 
+import errno
+import os
+
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
 from tests.small import SPEAKERS, small_prior, small_vqvae
-from vqaudio.errors import ModelError
+from vqaudio.errors import ModelError, VQAudioError
 from vqaudio.models.folder import (
     load_prior,
     load_vqvae,
@@ -78,17 +81,22 @@ def test_loading_draws_no_random_numbers_of_the_caller(folder):
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_weights_come_last_so_that_a_folder_with_weights_is_whole(tmp_path, monkeypatch):
-    from vqaudio.models import folder as module
+@pytest.mark.parametrize("file", ["config.yaml", "speakers.txt", "model.safetensors"])
+def test_a_model_that_cannot_be_written_leaves_the_one_that_was_there(tmp_path, monkeypatch, file):
+    """New speakers beside old weights would speak with the wrong voices, and nothing would tell."""
+    save_model(tmp_path, small_vqvae(), SPEAKERS, {})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    rename = os.replace
 
-    def no_weights(tensors):
-        raise OSError(28, "No space left on device")
+    def full(source, target):
+        if str(target).endswith(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(source, target)
 
-    monkeypatch.setattr(module, "save", no_weights)
-    with pytest.raises(Exception, match="No space left"):
-        save_model(tmp_path, small_vqvae(), SPEAKERS, {})
-    assert not (tmp_path / "model.safetensors").exists()
-    assert "cannot be read as weights" in refused(tmp_path)
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(VQAudioError, match=f"cannot write {tmp_path}/{file}: No space left"):
+        save_model(tmp_path, small_vqvae(seed=1), ["clara", "david"], {})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 # ------------------------------------------------------------------------------------------------ config.yaml
@@ -133,6 +141,19 @@ def test_a_config_that_is_not_one(folder, text, words):
     assert words in refused(folder)
 
 
+@pytest.mark.parametrize("kind", [["vqvae"], {"a": 1}, 7])
+def test_a_kind_that_is_no_text(folder, kind):
+    change_config(folder, kind=kind)
+    assert "expected `kind: vqvae` or `kind: prior`" in refused(folder)
+
+
+def test_sizes_beyond_the_weights_are_refused_before_memory_is_taken(folder):
+    config = yaml.safe_load((folder / "config.yaml").read_text())["model"]
+    config["encoder"]["channels"] = 65536  # its weights would take 200 GB
+    change_config(folder, model=config)
+    assert "encoder.strided.0.taps.weight has shape (16, 4), expected (131072, 4)" in refused(folder)
+
+
 def test_a_config_that_is_not_text(folder):
     (folder / "config.yaml").write_bytes(b"\xff\xff")
     assert "cannot be read" in refused(folder)
@@ -155,6 +176,8 @@ def test_a_model_configuration_with_a_mistake_names_the_key(folder):
     (b"", "found 0 names"),
     (b"anna\nanna\n", "each once"),
     (b"\xff\n", "speakers.txt cannot be read"),
+    (b"anna\0\nboris\n", r"without control characters; found 'anna\x00'"),
+    (b"a\n" * 1_000_001, "at most 1,000,000; found more"),
 ])  # fmt: skip
 def test_speakers_that_cannot_be_used(folder, content, words):
     path = folder / "speakers.txt"

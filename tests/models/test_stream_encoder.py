@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.models.conftest import small_config
 from vqaudio.audio.io import read_audio
-from vqaudio.config import VQVAETrainingConfig, load_config
+from vqaudio.config import VQVAETrainingConfig
+from vqaudio.config_files import load_config
 from vqaudio.errors import VQAudioError
 from vqaudio.models.stream_encoder import StreamEncoder
 from vqaudio.models.vqvae import VQVAE, WINDOW_UNITS

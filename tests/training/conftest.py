@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vqaudio.audio.io import write_wav
-from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, from_dict
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig
+from vqaudio.config_files import from_dict
 from vqaudio.models.folder import load_vqvae
 from vqaudio.training.vqvae import train_vqvae
 from vqaudio.units.spec import UnitSpec
@@ -103,8 +104,12 @@ def trained(corpus, tmp_path_factory):
 @pytest.fixture(scope="session")
 def units(corpus, trained, tmp_path_factory):
     """Unit folders of the corpus, and the speakers of its utterances."""
-    root = tmp_path_factory.mktemp("units")
-    model, _ = load_vqvae(trained / "model")
+    return write_small_units(tmp_path_factory.mktemp("units"), trained / "model")
+
+
+def write_small_units(root: Path, model_folder: Path) -> tuple[Path, dict[str, str]]:
+    """Write unit folders train and dev of a model into `root`; return it, and the speakers of their utterances."""
+    model, _ = load_vqvae(model_folder)
     random = torch.Generator().manual_seed(0)
     utt2spk = {}
     for split in ("train", "dev"):

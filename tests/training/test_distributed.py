@@ -70,9 +70,12 @@ def test_two_ranks_are_one_process_with_both_batches_of_units(trained, units, tm
 
 
 def close(a, b, where=""):
-    """Compare weights, codebook statistics, momenta and averages of two checkpoints; random states may differ."""
+    """Compare weights, codebook statistics, momenta and averages of two checkpoints; random states may differ.
+
+    So may the number of micro-batches, and the losses in which rank 0 looks for a divergence: they are its own crops'.
+    """
     if isinstance(a, dict):
-        for key in a.keys() - {"random", "random_of_others"}:
+        for key in a.keys() - {"random", "random_of_others", "accumulate_steps", "divergence"}:
             close(a[key], b[key], f"{where}.{key}")
     elif isinstance(a, torch.Tensor) and a.is_floating_point():
         # Ten steps of float32 sums in another order, of values near 1: 6e-8 was seen.
@@ -94,6 +97,15 @@ def test_a_signal_to_one_rank_stops_both_and_resuming_is_exact(corpus, tmp_path)
     assert len(whole["random_of_others"]) == 1
     assert json.loads((tmp_path / "cut" / "train.json").read_text())["world_size"] == 2
     assert "; 2 such ranks" in (tmp_path / "cut" / "train.log").read_text()
+
+
+def test_three_ranks_resume_exactly(corpus, tmp_path):
+    """Of three numbers the sum depends on their order: gradients must be added in the order of the run that was cut."""
+    job = two_ranks.train, vqvae_config(), corpus
+    assert two_ranks.run(*job, tmp_path / "whole", size=3) == [True] * 3
+    two_ranks.run(two_ranks.stop_one, 7, signal.SIGTERM, *job, tmp_path / "cut", size=3)
+    assert two_ranks.run(*job, tmp_path / "cut", size=3) == [True] * 3
+    assert_same(state_of(tmp_path / "cut"), state_of(tmp_path / "whole"))
 
 
 def test_a_signal_that_comes_again_does_not_cost_the_checkpoint(corpus, tmp_path):
@@ -124,7 +136,7 @@ def test_a_loss_that_is_not_finite_on_one_rank_ends_both(corpus, tmp_path):
     assert sorted(errors_of(results), key=str) == [SystemExit, TrainingError]
     told = next(str(error) for error in results if isinstance(error, TrainingError))
     assert "step 7: the loss is inf on rank 1 of 2 and the gradient's norm nan; nothing was updated" in told
-    assert "step-000000005.pt" in told and "Utterances of the batch: s" in told
+    assert "step-000000006.pt" in told and "Utterances of the batch: s" in told
     assert all(torch.isfinite(t).all() for t in load_newest(tmp_path / "checkpoints")[1]["modules"].values())
 
 
@@ -139,6 +151,16 @@ def test_an_error_on_one_rank_is_told_by_it_alone(corpus, tmp_path, rank):
 def test_a_rank_that_waits_where_it_notices_nothing_is_ended():
     results = two_ranks.run(two_ranks.hang, TrainingError("a reason"))
     assert errors_of(results) == [EOFError, TrainingError] and str(results[1]) == "rank 1: a reason"
+
+
+def test_a_rank_that_gives_no_sign_of_life_is_given_up(tmp_path):
+    results = two_ranks.run(two_ranks.fall_silent, 15, tmp_path / "note")
+    assert errors_of(results) == [EOFError, EOFError]
+    assert "rank 1 has given no sign of life for 5 s" in (tmp_path / "note").read_text()
+
+
+def test_a_rank_that_waits_at_the_end_is_not_given_up():
+    assert two_ranks.run(two_ranks.be_late, 9) == [True, True]
 
 
 def test_a_mistake_of_all_is_told_by_rank_0(corpus, tmp_path):

@@ -1,6 +1,8 @@
 """What trainings leave for TensorBoard, read back from their event files."""
 
+import errno
 import io
+import os
 import re
 import wave
 from dataclasses import replace
@@ -10,14 +12,16 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
 from tests.training.conftest import prior_config, train, vqvae_config
 from vqaudio.audio.io import read_audio
-from vqaudio.config import to_dict
+from vqaudio.config_files import to_dict
 from vqaudio.evaluation.unit_statistics import code_perplexity, code_usage, unigram_bits_per_unit, unit_counts
 from vqaudio.training import loop
+from vqaudio.training import monitor as monitor_module
 from vqaudio.training.monitor import CodeUsage, Monitor
 from vqaudio.training.monitor_layout import flat
 from vqaudio.training.prior import PriorTask, train_prior
@@ -55,7 +59,7 @@ def prior(prior_folder) -> EventAccumulator:
 
 
 def test_a_vqvae_writes_its_scalars_at_their_intervals(vqvae):
-    logged = {"loss/total", "loss/bits_per_sample", "loss/vq", "loss/mel"}
+    logged = {"loss/total", "loss/bits_per_sample", "loss/unigram_bits_per_sample", "loss/vq", "loss/mel"}
     logged |= {"train/learning_rate", "train/gradient_norm", "train/samples_per_second"}
     window = {"codebook/usage", "codebook/perplexity", "codebook/dead", "codebook/revived"}
     dev = {f"dev/bits_per_sample_{kind}" for kind in ("true", "shuffled", "zero", "gain")}
@@ -66,7 +70,13 @@ def test_a_vqvae_writes_its_scalars_at_their_intervals(vqvae):
 
 
 def test_a_prior_writes_its_scalars_at_their_intervals(prior):
-    logged = {"loss/total", "loss/bits_per_unit", "train/learning_rate", "train/gradient_norm"}
+    logged = {
+        "loss/total",
+        "loss/bits_per_unit",
+        "loss/unigram_bits_per_unit",
+        "train/learning_rate",
+        "train/gradient_norm",
+    }
     expected = {name: [4, 8, 12] for name in logged | {"train/units_per_second"}}
     dev = ("dev/bits_per_unit", "dev/end_bits_per_utterance", "dev/unigram_bits_per_unit", "unconditional/seconds")
     expected |= {name: [6, 12] for name in dev}
@@ -256,7 +266,7 @@ def test_the_configuration_is_there_to_read(vqvae, trained):
 
 
 def test_a_crash_leaves_nothing_twice(corpus, trained, tmp_path, monkeypatch, vqvae):
-    """Steps 6 (evaluation) and 8 (log) come after the checkpoint of step 5, so that they are done again."""
+    """Step 8 (log) comes after the checkpoint of step 6, and is done again; the evaluation of step 6 is not."""
 
     class Crash(Exception):
         pass
@@ -293,6 +303,30 @@ def test_nothing_is_drawn_that_cannot_be_written(tmp_path, caplog):
     monitor.hyperparameters({"a": 1}, 1.0)
     monitor.close()
     assert caplog.text.count("training goes on") == 1
+
+
+def test_a_disk_that_is_full_for_a_while_costs_that_while(tmp_path, monkeypatch, caplog):
+    """TensorBoard writes in a thread of its own, whose errors come later, and whose traceback is nobody's business."""
+    clock, full = [1000.0], [True]
+    write = LocalFileSystem.append
+
+    def append(self, *arguments, **options):
+        if full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(self, *arguments, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "append", append)
+    monkeypatch.setattr(LocalFileSystem, "write", append)
+    monkeypatch.setattr(monitor_module.time, "monotonic", lambda: clock[0])
+    monitor = Monitor(tmp_path)
+    monitor.scalars({"a/b": 1.0}, 1)
+    full[0] = False
+    monitor.scalars({"a/b": 2.0}, 2)  # within the pause: left out
+    clock[0] += monitor_module.PAUSE
+    monitor.scalars({"a/b": 3.0}, 3)
+    monitor.close()
+    assert caplog.text.count("No space left on device; training goes on") == 1
+    assert [e.step for e in read(tmp_path).Scalars("a/b")] == [3]
 
 
 def test_units_outside_the_training_set_are_no_matter_to_its_frequencies(trained, units):

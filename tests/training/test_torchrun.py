@@ -54,7 +54,7 @@ def test_a_killed_rank_is_started_again_and_the_result_is_the_same(corpus, tmp_p
     process = start(TORCHRUN, [str(tmp_path / "killed_once.py")], corpus, tmp_path / "killed")
     _, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
-    assert "going on from step 5" in err and err.count("done: 12 steps") == 1
+    assert "going on from step 6" in err and err.count("done: 12 steps") == 1
     assert two_ranks.run(two_ranks.train, vqvae_config(), corpus, tmp_path / "whole") == [True, True]
     assert_same(state_of(tmp_path / "killed"), state_of(tmp_path / "whole"))
 

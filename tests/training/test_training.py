@@ -4,7 +4,9 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import signal
+import socket
 
 import pytest
 import torch
@@ -65,13 +67,13 @@ def test_an_experiment_folder_holds_what_it_should(trained):
     assert "step 4 " in log and "bits_per_sample" in log and "left" in log
 
 
-@pytest.mark.parametrize("stop_at", [2, 4, 7, 11])
-def test_resuming_a_vqvae_is_exact(corpus, trained, tmp_path, monkeypatch, stop_at):
-    """Before, at and after the codebook's start, and one step before the end."""
+@pytest.mark.parametrize(("stop_at", "saved"), [(2, 3), (4, 4), (7, 8), (11, 12)])
+def test_resuming_a_vqvae_is_exact(corpus, trained, tmp_path, monkeypatch, stop_at, saved):
+    """Before, at and after the codebook's start, which a signal breaks off; and one step before the end."""
     with monkeypatch.context() as patch:
         StopAt(patch, stop_at)
         assert train(corpus, tmp_path / "cut") is False
-    assert state_of(tmp_path / "cut")["step"] == stop_at + 1
+    assert state_of(tmp_path / "cut")["step"] == saved
     assert train(corpus, tmp_path / "cut") is True
     assert_same(state_of(tmp_path / "cut"), state_of(trained))
     assert_same(*(load_file(e / "model" / "model.safetensors") for e in (tmp_path / "cut", trained)))
@@ -110,10 +112,10 @@ def test_nan_names_step_utterances_and_checkpoint(corpus, tmp_path, monkeypatch)
         return (value * float("nan") if step == 7 else value), scalars
 
     monkeypatch.setattr(VQVAETask, "loss", loss)
-    with pytest.raises(TrainingError, match=r"step 7: the loss is nan.*s\d-\w.*step-000000005\.pt"):
+    with pytest.raises(TrainingError, match=r"step 7: the loss is nan.*s\d-\w.*step-000000006\.pt"):
         train(corpus, tmp_path)
     state = load_newest(tmp_path / "checkpoints")[1]
-    assert state["step"] == 5
+    assert state["step"] == 6
     assert all(torch.isfinite(t).all() for t in state["modules"].values())
 
 
@@ -122,13 +124,17 @@ def test_a_second_run_in_the_folder_is_refused(corpus, tmp_path, monkeypatch):
 
     def stepping(trainer, batch):
         if trainer.progress.step == 2:
-            with pytest.raises(TrainingError, match=rf"another training is running in .*process {os.getpid()}"):
-                train(corpus, tmp_path)
-            refused.append(True)
+            before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+            who = rf"process {os.getpid()} on {re.escape(socket.gethostname())}, since 20"
+            for changes in ({}, {"learning_rate": 0.1}, {"keep_checkpoints": 9}):
+                with pytest.raises(TrainingError, match=rf"another training is running in .*{who}"):
+                    train(corpus, tmp_path, **changes)
+            assert before == {path: path.read_bytes() for path in before}
+            refused.append({path.name for path in before})
         return original(trainer, batch)
 
     monkeypatch.setattr(loop.Trainer, "_step", stepping)
-    assert train(corpus, tmp_path) and refused == [True]
+    assert train(corpus, tmp_path) and refused[0] >= {".lock", "config.yaml", "train.log"}
 
 
 def test_another_configuration_in_the_folder_is_refused(corpus, trained):
@@ -148,7 +154,7 @@ def test_a_broken_tensorboard_does_not_end_the_training(corpus, tmp_path, caplog
 
 
 def test_checkpoints_are_few(trained):
-    assert len(checkpoint_paths(trained / "checkpoints")) == 2
+    assert [p.name[5:14] for p in checkpoint_paths(trained / "checkpoints")] == ["000000012", "000000010", "000000006"]
 
 
 def test_a_missing_data_directory_is_named(corpus, tmp_path):

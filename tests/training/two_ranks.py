@@ -1,4 +1,4 @@
-"""Two processes as torchrun starts them, and what tests let them do."""
+"""Two processes (or more) as torchrun starts them, and what tests let them do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import torch
 
+from tests.training.sockets import listening
 from vqaudio.audio.io import AudioError
 from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig
 from vqaudio.training import distributed, loop, torchrun
@@ -33,23 +35,31 @@ CONTEXT.set_forkserver_preload([
 ])  # fmt: skip
 
 
-def run(job: Callable, *args: Any, patience: float = 60.0) -> list[Any]:
-    """Return what job(ranks, *args) returns in each of two ranks, or what it raises.
+def run(job: Callable, *args: Any, patience: float = 60.0, size: int = 2, limit: float = 300.0) -> list[Any]:
+    """Return what job(ranks, *args) returns in each of `size` ranks, or what it raises; EOFError where it was killed.
 
-    `patience`: seconds that one waits for the other within a step.
+    `patience`: seconds that one waits for the other within a step. A rank that takes longer than `limit` seconds hangs.
     """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    pipes = [CONTEXT.Pipe(duplex=False) for _ in range(2)]
+    pipes, processes = [CONTEXT.Pipe(duplex=False) for _ in range(size)], []
     for rank, (_, there) in enumerate(pipes):
-        CONTEXT.Process(target=_report, args=(there, rank, port, patience, job, args), daemon=True).start()
+        given = there, rank, size, port, patience, job, args
+        processes.append(CONTEXT.Process(target=_report, args=given, daemon=True))
+        processes[-1].start()
         there.close()
-    return [_received(here) for here, _ in pipes]
+    end = time.monotonic() + limit
+    try:
+        return [_received(here, end - time.monotonic()) for here, _ in pipes]
+    finally:
+        for process in processes:
+            process.join(5)
+            process.kill()
 
 
-def _received(pipe: Connection) -> Any:
-    if not pipe.poll(300):
+def _received(pipe: Connection, limit: float) -> Any:
+    if not pipe.poll(max(0.0, limit)):
         raise TimeoutError("a rank hangs")
     try:
         return pipe.recv()
@@ -64,10 +74,10 @@ def _report(pipe: Connection, *given: Any) -> None:
         pipe.send(error)
 
 
-def _as_rank(rank: int, port: int, patience: float, job: Callable, args: tuple) -> Any:
+def _as_rank(rank: int, size: int, port: int, patience: float, job: Callable, args: tuple) -> Any:
     torch.set_num_threads(1)
     distributed.COMPUTE_PATIENCE = timedelta(seconds=patience)
-    variables = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+    variables = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in variables.items()} | {"MASTER_ADDR": "localhost"}
     with torchrun.joined() as member:
         return job(member.connect(torch.device("cpu")), *args)
@@ -180,6 +190,30 @@ def wait_long(ranks: Ranks, seconds: float, job: Callable, *args: Any) -> bool:
 
     with patch.object(VQVAETask, "evaluate", evaluate):
         return job(ranks, *args)
+
+
+def listening_after(ranks: Ranks, job: Callable, *args: Any) -> set[tuple[str, int]]:
+    """Return where the rank listens when it has trained."""
+    assert job(ranks, *args)
+    return listening(os.getpid())
+
+
+def be_late(ranks: Ranks, seconds: float) -> bool:
+    """Let rank 0 come so much later to the end than rank 1, which waits for it."""
+    torchrun.LOOK_EVERY, torchrun.SILENCE = 0.5, 10
+    time.sleep(seconds * ranks.first)
+    return True
+
+
+def fall_silent(ranks: Ranks, seconds: float, note: Path) -> bool:
+    """Stop rank 1 for so long, as a debugger does or a machine that is lost; rank 0 would wait for it for an hour."""
+    torchrun.LOOK_EVERY, torchrun.SILENCE, torchrun.GRACE = 0.5, 10, 0.5
+    os.environ["TORCHELASTIC_ERROR_FILE"] = str(note) if ranks.first else ""
+    ranks.wait()
+    if not ranks.first:
+        subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {os.getpid()}"])
+        os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(3600)
 
 
 def hang(ranks: Ranks, error: Exception) -> None:

@@ -22,6 +22,7 @@ from vqaudio.models.folder import unit_hash
 from vqaudio.units import extract, read_frame_units, read_units
 from vqaudio.units.extract import encode_utterance, extract_units
 from vqaudio.units.partial import PartialUnits
+from vqaudio.units.sharding import Shard
 
 
 def run(model, data, folder, **options):
@@ -239,3 +240,20 @@ def test_the_summary_is_logged_with_its_speed(model, data, tmp_path, caplog):
         summary = run(model, data, tmp_path / "units")
     assert "times real time" in caplog.text and f"{summary.units} units of 4 utterances" in caplog.text
     assert dataclasses.replace(summary, audio_seconds=10, wall_seconds=4).speed == 2.5
+
+
+@pytest.mark.parametrize(("collapse", "shard", "times"), [(False, None, 2), (True, None, 1), (False, "1/1", 1)])
+def test_units_that_would_not_fit_are_refused_before_the_first(
+    model, data, tmp_path, monkeypatch, collapse, shard, times
+):
+    """The lines are written as they are encoded, and where they are not collapsed all of them once more in the end."""
+    asked = []
+    monkeypatch.setattr(extract, "require_space", lambda path, size, what: asked.append((path, size)))
+    known = DataDir([dataclasses.replace(u, duration=1.0) for u in data.utterances])
+    part = None if shard is None else Shard.parse(shard, {})
+    run(model, known, tmp_path / "units", collapse=collapse, shard=part)
+    # 4 seconds of 500 units, of 10 codes with one digit and 6 with two, and a blank each; and 4 ids of 3 letters.
+    assert asked == [(tmp_path / "units", times * round(4 * 500 * (1 + 22 / 16) + 12))]
+    asked.clear()
+    run(model, data, tmp_path / "unknown")
+    assert asked == []

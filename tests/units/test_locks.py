@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import logging
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -28,13 +28,16 @@ def test_shards_are_at_work_together(tmp_path):
         assert {"shards/1-of-2", "shards/2-of-2", "shards/1-of-3"} < set(names(tmp_path))
 
 
+ME = rf"process {os.getpid()} on {re.escape(socket.gethostname())}, since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d"
+
+
 @pytest.mark.parametrize(
     ("present", "comes", "words"),
     [
-        (FIRST, FIRST, r"shards/1-of-2: another job is at work on it"),
-        (FIRST, None, r"other jobs are at work there"),
-        (None, None, r"other jobs are at work there"),
-        (None, FIRST, r"a job without --shard is at work there"),
+        (FIRST, FIRST, rf"shards/1-of-2: another job is at work on it \({ME}\)"),
+        (FIRST, None, rf"other jobs are at work there \(shard 1/2: {ME}\)"),
+        (None, None, rf"other jobs are at work there \({ME}\)"),
+        (None, FIRST, rf"a job without --shard is at work there \({ME}\)"),
     ],
 )
 def test_what_must_not_be_at_work_together_is_refused_and_then_let_in(tmp_path, present, comes, words):
@@ -67,27 +70,24 @@ def test_a_killed_job_holds_nothing(tmp_path):
         pass
 
 
-def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path, monkeypatch):
-    """Between opening the file and locking it, the job that held it ends and removes it."""
-    flock, before = fcntl.flock, []
-
-    def ends_just_before(file, kind):
-        if not before:
-            before.append(os.unlink(tmp_path / ".shards.lock"))
-        flock(file, kind)
-
-    monkeypatch.setattr(fcntl, "flock", ends_just_before)
-    with at_work(tmp_path, None), pytest.raises(VQAudioError), at_work(tmp_path, None):
-        pass
+def test_many_shards_are_named_by_their_first(tmp_path):
+    shards = [Shard(index=i, count=9) for i in range(1, 8)]
+    with ExitStack() as stack:
+        for shard in shards:
+            stack.enter_context(at_work(tmp_path, shard))
+        with pytest.raises(VQAudioError, match=r"\(shard 1/9: .*; shard 2/9: .*; shard 3/9: .*; 4 more\)"):
+            stack.enter_context(at_work(tmp_path, None))
 
 
-def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
-    def none(file, kind):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", none)
-    with caplog.at_level(logging.WARNING), at_work(tmp_path, None):
-        assert "No locks available: take care that no two jobs do the same" in caplog.text
+def test_what_killed_jobs_left_under_temporary_names_is_removed(tmp_path):
+    left = [tmp_path / ".unfinished-units.txt-1", tmp_path / "shards/1-of-2/.unfinished-a.wav-1"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    with at_work(tmp_path, FIRST):
+        assert [path.exists() for path in left] == [True, False]
+    with at_work(tmp_path, None):
+        assert not left[0].exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

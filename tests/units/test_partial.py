@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from vqaudio.corpus import Utterance
-from vqaudio.errors import VQAudioError
+from vqaudio.errors import UnitsError, VQAudioError
 from vqaudio.units import UnitSpec
-from vqaudio.units.partial import PartialUnits, fingerprint, read_partial_spec
+from vqaudio.units.partial import Finished, PartialUnits, fingerprint, read_partial_spec, read_partial_units
 
 SPEC = UnitSpec(sample_rate=8000, hop_length=64, codebook_size=16, model_hash="3f2a9c")
 
 
+def opened(folder, spec=SPEC, data="data") -> tuple[PartialUnits, Finished]:
+    finished = Finished()
+    return PartialUnits(folder, spec, data, finished), finished
+
+
 def reopened(folder, spec=SPEC, data="data") -> dict[str, list[int]]:
-    partial = PartialUnits(folder, spec, data)
+    partial, finished = opened(folder, spec, data)
     partial.close()
-    return {utt: units.tolist() for utt, units in partial.sequences.items()}
+    with closing(finished):
+        return {utt: finished.units(utt).tolist() for utt in finished}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    partial = PartialUnits(tmp_path, SPEC, "data")
-    partial.append("a", np.array([1, 2]))
-    partial.append("b", np.array([3]))
+    return written(tmp_path, {"b": [3], "a": [1, 2]})
+
+
+def written(folder, units: dict[str, list[int]]):
+    folder.mkdir(exist_ok=True)
+    partial, _ = opened(folder)
+    for utt, sequence in units.items():
+        partial.append(utt, np.array(sequence))
     partial.close()
-    return tmp_path
+    return folder
 
 
 def test_goes_on_with_what_was_appended(folder):
@@ -37,17 +49,19 @@ def test_goes_on_with_what_was_appended(folder):
 
 
 def test_each_utterance_is_on_disk_before_the_next(tmp_path):
-    partial = PartialUnits(tmp_path, SPEC, "data")
+    partial, _ = opened(tmp_path)
     partial.append("a", np.array([1, 2]))
     assert (tmp_path / "units.partial.txt").read_text() == "a 1 2\n"  # a killed run closes nothing
     partial.close()
 
 
-@pytest.mark.parametrize("damage", [b"c 4", b"c 4 x\nd 5\n", b"c 99\n", b"\xff\n", b"\n"])
+@pytest.mark.parametrize(
+    "damage", [b"c 4", b"c 4 x\nd 5\n", b"c 99\n", b"\xff 1\n", b"\n", b"\0" * 4096, b"c  4\n", b"c 04\n"]
+)
 def test_what_is_appended_after_damage_is_read_again(folder, damage):
     with open(folder / "units.partial.txt", "ab") as file:
         file.write(damage)
-    partial = PartialUnits(folder, SPEC, "data")
+    partial, _ = opened(folder)
     partial.append("c", np.array([7]))
     partial.close()
     assert reopened(folder) == {"a": [1, 2], "b": [3], "c": [7]}
@@ -65,8 +79,51 @@ def test_unusable_owner_file_starts_anew(folder, content):
     assert reopened(folder) == {}
 
 
+def test_what_no_line_can_hold_is_refused_before_it_is_written(folder):
+    partial, _ = opened(folder)
+    for utt, units in (("c d", [1]), ("c", [16]), ("c", [-1]), ("c", [])):
+        with pytest.raises(UnitsError, match="c"):
+            partial.append(utt, np.array(units, dtype=np.int64))
+    partial.close()
+    assert reopened(folder) == {"a": [1, 2], "b": [3]}
+
+
+def test_the_lines_of_many_files_are_found_again(tmp_path):
+    """More files than may be open at a time, of lines of any length; what is added to the last file counts too."""
+    finished, expected = Finished(), {}
+    for number in range(150):
+        own = {f"u{number}-{i}": [number % 16] * (1 + (number * 7 + i) % 50) for i in range(3)}
+        assert read_partial_units(written(tmp_path / str(number), own), SPEC, "data", finished)
+        expected |= own
+    partial = PartialUnits(tmp_path, SPEC, "data", finished)
+    partial.append("last", np.array([5, 6]))
+    partial.close()
+    expected["last"] = [5, 6]
+    with closing(finished):
+        assert list(finished) == sorted(expected) and len(finished) == 451
+        assert {utt: finished.units(utt).tolist() for utt in finished} == expected
+        assert finished.line("last") == b"last 5 6\n"
+
+
+def test_files_that_change_under_the_reader_are_refused(folder):
+    partial, finished = opened(folder)
+    partial.close()
+    (folder / "units.partial.txt").write_text("b 3 4\na 1 2\n")
+    with (
+        closing(finished),
+        pytest.raises(UnitsError, match=r"units\.partial\.txt was changed while it was read: .*'a'"),
+    ):
+        finished.line("a")
+
+
+def test_another_models_units_are_not_taken_in(folder):
+    finished = Finished()
+    assert not read_partial_units(folder, SPEC, "other data", finished)
+    assert not len(finished)
+
+
 def test_delete_leaves_nothing(folder):
-    partial = PartialUnits(folder, SPEC, "data")
+    partial, _ = opened(folder)
     partial.close()
     partial.delete()
     assert not list(folder.iterdir())
@@ -75,7 +132,7 @@ def test_delete_leaves_nothing(folder):
 def test_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(VQAudioError, match=r"cannot write .*file"):
-        PartialUnits(tmp_path / "file", SPEC, "data")
+        opened(tmp_path / "file")
 
 
 def test_fingerprint_tells_apart_what_would_give_other_units(tmp_path):

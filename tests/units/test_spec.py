@@ -53,6 +53,10 @@ def test_unit_rate():
         ({"hop_length": True}, "hop_length is True"),
         ({"collapsed": "no"}, "collapsed is 'no', expected true or false"),
         ({"model_hash": ""}, "model_hash is ''"),
+        ({"model_hash": "\x1b[2J"}, r"model_hash is '\x1b[2J'"),
+        ({"codebook_size": 10**18}, "codebook_size is 1000000000000000000, expected at most 1048576"),
+        ({"sample_rate": 10**9}, "sample_rate is 1000000000, expected at most"),
+        ({"hop_length": float("nan")}, "hop_length is nan, expected a positive integer"),
         ({"format_version": 2}, "format version 2; this vqaudio reads version 1"),
     ],
 )
@@ -65,7 +69,8 @@ def test_bad_content_is_refused_with_file_and_reason(tmp_path, changes, words):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("{", "not a JSON file"), ("[1]", "holds a list"), ("\xff", "not a JSON file")]
+    ("content", "words"),
+    [("{", "not a JSON file"), ("[1]", "holds a list"), ("\xff", "not a JSON file"), ("[" * 50000, "nested too")],
 )
 def test_unreadable_content_is_refused(tmp_path, content, words):
     (tmp_path / "units.json").write_bytes(content.encode("latin-1"))

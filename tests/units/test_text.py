@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -85,6 +86,7 @@ def test_path_may_be_the_folder_or_its_file(tmp_path):
         ("b 3 16", "16 of 'b' is outside the codebook: expected units from 0 to 15"),
         ("b", "'b' has no units"),
         ("b  ", "'b' has no units"),
+        ("b" * 10**6, "bbb' has no units"),
         ("", "the line is blank"),
         ("a 1", "utterance 'a' was given before"),
         ("A 1", "'A' comes after 'a': not sorted"),
@@ -95,6 +97,7 @@ def test_malformed_line_is_named(tmp_path, line, words):
     message = error_of(folder)
     assert message.startswith(f"{folder / 'units.txt'}:2: ")
     assert words in message
+    assert len(message) < 1000
     assert "\n" not in message  # the good lines around it are not blamed
 
 
@@ -103,6 +106,20 @@ def test_all_problems_at_once_and_a_count_of_the_rest(tmp_path):
     message = error_of(folder_with(tmp_path, bad))
     assert "units.txt:1:" in message and "units.txt:10:" in message
     assert message.endswith("… and 3 more")
+
+
+@pytest.mark.parametrize("durations", ["1 1000000000000", f"{10**18 - 1} {10**18 - 1}"])
+def test_durations_of_more_than_memory_are_refused_before_they_are_restored(tmp_path, durations):
+    write_units(tmp_path, [("a", [1, 2])], dataclasses.replace(SPEC, collapsed=True), {"a": [1, 1]})
+    (tmp_path / "durations.txt").write_text(f"a {durations}\n")
+    with pytest.raises(VQAudioError, match=r"durations\.txt: [\d,]+ units, .* GB of memory"):
+        read_frame_units(tmp_path)
+
+
+def test_a_line_without_end_is_not_read_to_it(tmp_path):
+    folder = folder_with(tmp_path, "a 1\n")
+    os.truncate(folder / "units.txt", 1 << 40)
+    assert error_of(folder).endswith("units.txt:2: the line is longer than 67,108,864 bytes")
 
 
 def test_not_utf8(tmp_path):

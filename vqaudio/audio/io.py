@@ -1,7 +1,8 @@
 """Reading and writing audio files: mono float32 waveforms in [-1, 1], always beside their sample rate in Hz.
 
-WAV, FLAC, OGG, Opus, MP3, AIFF and whatever else libsndfile knows; raw `.g722` through PyAV. Files are read
-in bounded blocks, and nothing that is wrong with one passes silently: see `probe` and `iter_blocks`.
+WAV (also RF64 and W64), FLAC, OGG, Opus, MP3, AIFF, AU, CAF and NIST SPHERE through libsndfile, raw `.g722` through
+PyAV. What a file is, its content says; the name only of G.722, which has no header. Files are read in bounded blocks,
+and nothing that is wrong with one, and can be told, passes silently: see `probe` and `iter_blocks`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,23 @@ import numpy as np
 import soundfile
 
 from vqaudio.audio.atomic import write_whole
-from vqaudio.audio.g722 import G722_RATE, count_frames, decode_blocks
-from vqaudio.audio.ogg import lacks_end
-from vqaudio.audio.riff import find_data_chunk
-from vqaudio.errors import AudioError, VQAudioError, did_you_mean
+from vqaudio.audio.files import Patience, open_audio, require_disk
+from vqaudio.audio.g722 import AUDIO, G722_RATE, decode_blocks, foreign_content
+from vqaudio.audio.ogg import find_damage
+from vqaudio.audio.riff import DataChunk, data_chunk_of
+from vqaudio.audio.waveform import LARGEST_SAMPLE
+from vqaudio.errors import AudioError, StorageError, VQAudioError
 
 logger = logging.getLogger(__name__)
 BLOCK_FRAMES = 1 << 16  # frames read at a time: 256 KiB of float32 a channel
+FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "NIST")
+"""As libsndfile calls them: those of which it can be told whether a file is whole. It knows others, mostly by the
+first bytes alone, which any file may begin with."""
+LEAST_RATE, MOST_RATE = 1000, 768_000
+_BLOCK_VALUES = 1 << 20  # values of all channels read at a time: 4 MiB of float32
+_MOST_SAMPLES_A_BYTE = 8192  # FLAC packs 65,535 samples of silence into 11 bytes, and nothing packs more
+_MANY_SAMPLES_A_BYTE = 100  # more than speech is ever packed to: silence, or a header that claims too much
+_UNKNOWN_FRAMES = 1 << 62
 _WAV_FORMATS = {"PCM_16": (1, 16), "FLOAT": (3, 32)}  # subtype -> (format tag, bits per sample)
 
 
@@ -50,24 +61,25 @@ class AudioInfo:
 
 
 def probe(path: str | os.PathLike) -> AudioInfo:
-    """Read the header of an audio file.
+    """Read the header of an audio file; of an Ogg file, all of it, for its checksums.
 
-    Raises AudioError where the file is missing, a directory, empty, of unknown format or without samples, and
-    where a WAV, AIFF or Ogg file was cut off; with other formats that shows on reading.
+    Raises AudioError where the file is missing, no file, empty, of unknown format or without samples, where its header
+    claims what cannot be, and where an Ogg file or an uncompressed one was cut off; with other formats that shows on
+    reading. Raises StorageError where the disk fails.
     """
-    path = _readable_file(path)
-    if _is_g722(path):
-        return AudioInfo(str(path), G722_RATE, 1, count_frames(path), "G722", "G722")
-    with _open(path) as file:
-        info = AudioInfo(str(path), file.samplerate, file.channels, file.frames, file.format, file.subtype)
-    _check_length(info)
-    return info
+    patience = Patience()
+    while True:
+        try:
+            with open_audio(path) as file:
+                return _probe(file, os.fspath(path))
+        except StorageError as error:
+            patience.wait(error)
 
 
 def read_audio(path: str | os.PathLike, start: int = 0, frames: int | None = None) -> tuple[np.ndarray, int]:
     """Read `frames` samples (all, without it) from sample `start` on: float32 mono (T,), and the rate in Hz.
 
-    Channels are mixed down by their mean. Raises AudioError like `iter_blocks`.
+    Channels are mixed down by their mean. Raises AudioError and StorageError like `iter_blocks`.
     """
     info = probe(path)
     blocks = list(iter_blocks(info, BLOCK_FRAMES, start, frames))
@@ -83,96 +95,153 @@ def iter_blocks(
     """Read a file as consecutive blocks of at most `block_frames` samples, float32 mono.
 
     `source` is a path, or what `probe` said of it, which spares reading the header again. Raises AudioError
-    where `probe` does; where fewer samples can be decoded than the header says; where a sample is NaN or
-    infinite; and where the samples asked for lie outside the file.
+    where `probe` does; where fewer samples can be decoded than the header says; where a sample is NaN, infinite or
+    far beyond [-1, 1]; where the file is no longer what `probe` saw; and where the samples asked for lie outside it.
+    Raises StorageError where the disk fails, having waited and tried again.
     """
     info = source if isinstance(source, AudioInfo) else probe(source)
     wanted = info.frames - start if frames is None else frames
     if start < 0 or wanted <= 0 or start + wanted > info.frames:
         end = "the end" if frames is None else start + wanted
         raise AudioError(info.path, f"samples {start} to {end} were asked for; the file holds {info.frames}")
-    read = 0
-    for block in _decode(info, block_frames, start, wanted):
-        if not np.isfinite(block).all():
-            bad = start + read + int(np.flatnonzero(~np.isfinite(block))[0])
-            raise AudioError(info.path, f"sample {bad} is NaN or infinite")
-        read += len(block)
-        yield block
-    if read < wanted:
-        raise AudioError(
-            info.path, f"truncated: the header says {info.frames} samples, only {start + read} can be decoded"
-        )
+    read, patience = 0, Patience()
+    while read < wanted:
+        try:
+            for block in _decode(info, block_frames, start + read, wanted - read):
+                read += len(block)
+                patience = Patience()
+                yield block
+        except StorageError as error:
+            patience.wait(error)
 
 
 def _decode(info: AudioInfo, block_frames: int, start: int, wanted: int) -> Iterator[np.ndarray]:
-    if info.format == "G722":
-        yield from decode_blocks(info.path, block_frames, start, wanted)
-        return
-    with _open(Path(info.path)) as file:
+    """Yield mono blocks of `wanted` samples from sample `start` on; raises AudioError where there are fewer."""
+    with open_audio(info.path) as file:
+        if info.format == "G722":
+            pieces = decode_blocks(file, info.path, block_frames, start, wanted)
+        else:
+            pieces = _decode_with_libsndfile(file, info, block_frames, start, wanted)
+        end = start + wanted
+        for piece in pieces:  # (samples, channels)
+            _require_scale(info, piece, start)
+            start += len(piece)
+            yield piece[:, 0] if info.channels == 1 else piece.mean(axis=1, dtype=np.float32)
+        if start < end:
+            require_disk(info.path, file)
+            told = f"the header says {info.frames} samples, only {start} can be decoded"
+            raise AudioError(info.path, f"truncated: {told}")
+
+
+def _decode_with_libsndfile(
+    file: BinaryIO, info: AudioInfo, block_frames: int, start: int, wanted: int
+) -> Iterator[np.ndarray]:
+    most = max(1, min(block_frames, _BLOCK_VALUES // info.channels))
+    with _libsndfile(file, info.path) as sound:
+        found = (sound.samplerate, sound.channels, sound.frames)
+        if found != (info.sample_rate, info.channels, info.frames):
+            raise AudioError(
+                info.path,
+                f"was changed while in use: it had {info.frames} samples of {info.channels} channel(s) at "
+                f"{info.sample_rate} Hz and has {found[2]} of {found[1]} at {found[0]} Hz",
+            )
         if start:
-            file.seek(start)
-        while wanted > 0:
-            block = file.read(min(block_frames, wanted), dtype="float32", always_2d=True)  # (frames, channels)
-            if not len(block):
-                return
-            wanted -= len(block)
-            yield block[:, 0] if info.channels == 1 else block.mean(axis=1, dtype=np.float32)
+            sound.seek(start)
+        while wanted > 0 and len(piece := sound.read(min(most, wanted), dtype="float32", always_2d=True)):
+            wanted -= len(piece)
+            yield piece
+
+
+def _require_scale(info: AudioInfo, piece: np.ndarray, first: int) -> None:
+    """Raise AudioError where samples (n, channels), of which the first is number `first`, cannot be in [-1, 1]."""
+    peak = float(np.abs(piece).max())
+    if peak <= LARGEST_SAMPLE:
+        return
+    finite = np.isfinite(piece).all(axis=1)
+    if finite.all():
+        raise AudioError(info.path, f"not scaled to [-1, 1]: samples reach {peak:g}")
+    raise AudioError(info.path, f"sample {first + int(np.argmin(finite))} is NaN or infinite")
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open with libsndfile, and turn its errors, on opening or reading, into AudioError."""
+def _libsndfile(file: BinaryIO, path: str) -> Iterator[soundfile.SoundFile]:
+    """Decode an open file with libsndfile; turn its errors, on opening or reading, into AudioError or StorageError."""
+    os.lseek(file.fileno(), 0, os.SEEK_SET)  # of the descriptor: `seek` would move within what has been buffered
     try:
-        with soundfile.SoundFile(path) as file:
-            yield file
+        with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+            yield sound
     except soundfile.LibsndfileError as error:
+        require_disk(path, file)
         reason = error.error_string.strip(" .").removeprefix("Error : ")
         raise AudioError(path, f"unreadable: {reason}") from error
 
 
-def _readable_file(path: str | os.PathLike) -> Path:
-    path = Path(path)
+# --------------------------------------------------------------------------------- what headers cannot claim
+
+
+def _probe(file: BinaryIO, path: str) -> AudioInfo:
+    size = os.fstat(file.fileno()).st_size
+    if Path(path).suffix.lower() == ".g722":
+        kind = foreign_content(file)
+        if kind is None:
+            return AudioInfo(path, G722_RATE, 1, 2 * size, "G722", "G722")
+        if kind not in AUDIO:
+            raise AudioError(path, f"named as G.722, but begins as {kind} does")
+    chunk = data_chunk_of(file, path)
+    _require_whole(chunk, path)
+    if damage := find_damage(file):
+        raise AudioError(path, damage)
     try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise AudioError(path, f"no such file.{_similar_name(path)}") from None
-    except OSError as error:
-        raise AudioError(path, f"unreadable: {error.strerror}") from error
-    if path.is_dir():
-        raise AudioError(path, "is a directory, expected an audio file")
-    if size == 0:
-        raise AudioError(path, "the file is empty (0 bytes)")
-    if not os.access(path, os.R_OK):
-        raise AudioError(path, "unreadable: Permission denied")
-    return path
+        with _libsndfile(file, path) as sound:
+            info = AudioInfo(path, sound.samplerate, sound.channels, sound.frames, sound.format, sound.subtype)
+            if _MANY_SAMPLES_A_BYTE * size < info.frames <= _MOST_SAMPLES_A_BYTE * size:
+                _require_last(sound, info)
+    except AudioError:
+        if chunk is not None and chunk.present == 0:
+            raise AudioError(path, "holds no samples") from None
+        raise
+    _require_possible(info, chunk, size)
+    return info
 
 
-def _similar_name(path: Path) -> str:
-    return did_you_mean(path.name, os.listdir(path.parent)) if path.parent.is_dir() else ""
+def _require_last(sound: soundfile.SoundFile, info: AudioInfo) -> None:
+    """Raise AudioError unless the last sample is there, where a header claims suspiciously many."""
+    sound.seek(info.frames - 1)
+    if not len(sound.read(1)):
+        raise AudioError(info.path, f"truncated: the header says {info.frames} samples, the last one cannot be decoded")
 
 
-def _is_g722(path: Path) -> bool:
-    return path.suffix.lower() == ".g722"
-
-
-def _check_length(info: AudioInfo) -> None:
-    chunk = find_data_chunk(info.path)
+def _require_whole(chunk: DataChunk | None, path: str) -> None:
+    """Raise AudioError where samples that the header of an uncompressed file promises are missing."""
     if chunk is not None and chunk.missing:
         share = chunk.present / chunk.promised
         raise AudioError(
-            info.path,
+            path,
             f"truncated: the header says {chunk.promised} bytes of samples, {chunk.present} are there ({share:.0%})",
         )
-    if info.frames == 0 and chunk is not None and chunk.present > chunk.promised:
+
+
+def _require_possible(info: AudioInfo, chunk: DataChunk | None, size: int) -> None:
+    """Raise AudioError for a header whose claims cannot be true of a file of `size` bytes, or cannot be used."""
+    if info.format not in FORMATS:
+        raise AudioError(info.path, f"is a file of {info.format}, expected one of {', '.join(FORMATS)}")
+    if info.frames <= 0 and chunk is not None and chunk.present > chunk.promised:
         raise AudioError(
             info.path,
             f"the header says 0 samples, yet {chunk.present} bytes follow it: writing was interrupted "
             "before the header was completed",
         )
-    if info.frames == 0:
+    if info.frames <= 0:
         raise AudioError(info.path, "holds no samples")
-    if lacks_end(info.path):
-        raise AudioError(info.path, "truncated: the Ogg stream breaks off before its end")
+    if info.frames >= _UNKNOWN_FRAMES:
+        raise AudioError(info.path, "the header does not say how many samples there are: encode it again, to a file")
+    if info.frames > _MOST_SAMPLES_A_BYTE * size:
+        raise AudioError(info.path, f"the header says {info.frames} samples, which a file of {size} bytes cannot hold")
+    if chunk is not None and chunk.frames not in (None, info.frames):
+        claims = f"{chunk.frames} samples of {chunk.frame_bytes} bytes, and {info.subtype} of which there are"
+        raise AudioError(info.path, f"a header that contradicts itself: {claims} {info.frames}")
+    if not LEAST_RATE <= info.sample_rate <= MOST_RATE:
+        raise AudioError(info.path, f"{info.sample_rate} Hz: expected {LEAST_RATE} to {MOST_RATE} Hz")
 
 
 # ---------------------------------------------------------------------------------------------- writing

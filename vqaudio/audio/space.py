@@ -9,7 +9,7 @@ from pathlib import Path
 from vqaudio.errors import VQAudioError
 
 MARGIN = 64 << 20
-"""Bytes that are left to others: the log, the file system's own tables."""
+"""Bytes that are left to others, the log and the file system's own tables; or as many as are written, where less is."""
 
 
 def require_space(path: str | os.PathLike, size: int, what: str) -> None:
@@ -17,9 +17,11 @@ def require_space(path: str | os.PathLike, size: int, what: str) -> None:
 
     The message names the path, `what` is to be written, what it takes and what is free.
     """
-    free = free_bytes(path)
-    if free is not None and free < size + MARGIN:
-        raise VQAudioError(f"{path}: {what} would take {_readable(size)}, {_readable(free)} are free on that disk")
+    free, margin = free_bytes(path), min(MARGIN, size)
+    if free is not None and free < size + margin:
+        kept = f", and {_readable(margin)} of it are left to others" if free >= size else ""
+        words = f"{what} would take {_readable(size)}, {_readable(free)} are free on that disk{kept}"
+        raise VQAudioError(f"{path}: {words}")
 
 
 def free_bytes(path: str | os.PathLike) -> int | None:

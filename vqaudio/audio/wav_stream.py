@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from vqaudio.audio.atomic import write_whole
+from vqaudio.audio.atomic import cannot_write, write_whole
 from vqaudio.audio.io import WavWriter, to_int16
 from vqaudio.errors import VQAudioError
 
@@ -41,10 +41,18 @@ class PcmPipe:
         return cls(file, name)
 
     def write(self, waveform: np.ndarray) -> None:
-        """Append float samples (T,). Raises BrokenPipeError where nobody reads any more."""
+        """Append float samples (T,).
+
+        Raises BrokenPipeError where nobody reads any more, VQAudioError where a disk behind it is full.
+        """
         samples, clipped = to_int16(waveform)
-        self._file.write(samples.astype("<i2").tobytes())
-        self._file.flush()
+        try:
+            self._file.write(samples.astype("<i2").tobytes())
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise cannot_write(self.name, error) from error
         self.frames += len(samples)
         self.clipped += clipped
 
@@ -66,7 +74,11 @@ class GrowingWav:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as failed:  # what a full disk did not take
+                if error is None:
+                    raise cannot_write(self._path, failed) from failed
 
     def write(self, waveform: np.ndarray) -> None:
         """Append float samples (T,). Raises VQAudioError where the file cannot be written, or would exceed 4 GiB."""
@@ -82,7 +94,7 @@ class GrowingWav:
             else:
                 self._append(samples.astype("<i2").tobytes(), size)
         except OSError as error:
-            raise VQAudioError(f"cannot write {self._path}: {error.strerror or error}") from error
+            raise cannot_write(self._path, error) from error
         self.frames += len(samples)
         self.clipped += clipped
 

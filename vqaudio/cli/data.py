@@ -9,6 +9,7 @@ from pathlib import Path
 from vqaudio.cli.logs import wants_progress
 from vqaudio.cli.parser import Group, Parser, Verb, add_seed_option, number, one_of, whole_number
 from vqaudio.errors import VQAudioError
+from vqaudio.untrusted import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _fix(options: argparse.Namespace) -> None:
-    from vqaudio.corpus.fixing import BACKUP, fix
+    from vqaudio.corpus.fixing import fix
 
     done = fix(options.data_dir, options.allow_pipes, wants_progress(options.quiet))
     if not done.violations:
@@ -48,7 +49,7 @@ def _fix(options: argparse.Namespace) -> None:
         return
     print(
         f"{options.data_dir}: {len(done.violations)} violations mended; {done.kept} utterances kept, "
-        f"{len(done.dropped)} dropped; as it was: {Path(options.data_dir) / BACKUP}"
+        f"{len(done.dropped)} dropped; as it was: {done.backup}"
     )
 
 
@@ -154,9 +155,14 @@ def _subset(options: argparse.Namespace) -> None:
 
 def _read_ids(path: str) -> list[str]:
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        with open_regular(path) as file:
+            lines = file.read().decode("utf-8").split("\n")  # at nothing else: texts may hold other line breaks
     except UnicodeDecodeError as error:
         raise VQAudioError(f"{path}: not UTF-8 text: {error}") from error
+    except OSError as error:
+        raise VQAudioError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise VQAudioError(f"{path}: {error}") from error
     return [line.split()[0] for line in lines if line.strip()]
 
 

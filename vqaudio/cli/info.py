@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from vqaudio.cli.parser import Parser, Verb
 from vqaudio.errors import VQAudioError, did_you_mean
 
-Facts = Iterator[tuple[str, Any]]
+Facts: TypeAlias = Iterator[tuple[str, Any]]
 """Names and values, in the order in which they are shown."""
 
 
@@ -163,29 +162,15 @@ def _audio_facts(path: Path) -> Facts:
 
 
 def _is_experiment(path: Path) -> bool:
-    return (path / "train.log").is_file() or (path / "checkpoints").is_dir()
+    from vqaudio.cli.info_experiment import is_experiment
+
+    return is_experiment(path)
 
 
 def _experiment_facts(path: Path) -> Facts:
-    from vqaudio.training.checkpoint import checkpoint_paths
+    from vqaudio.cli.info_experiment import experiment_facts
 
-    finished = (path / "model" / "model.safetensors").is_file()
-    checkpoints = checkpoint_paths(path / "checkpoints")
-    yield "trained", "to the end" if finished else "not to the end; the same command goes on from its last checkpoint"
-    yield "last checkpoint", checkpoints[0].name if checkpoints else None
-    yield from _record(path / "train.json")
-    yield "model", path / "model" if finished else None
-    yield "units", _names(sorted(p.parent.name for p in path.glob("units/*/units.json"))) if finished else None
-    yield "prior", path / "prior" / "model" if (path / "prior" / "model").is_dir() else None
-    yield from _record(path / "results.json")
-
-
-def _record(path: Path) -> Facts:
-    if path.is_file():
-        try:
-            yield from json.loads(path.read_text(encoding="utf-8")).items()
-        except (ValueError, AttributeError) as error:
-            raise VQAudioError(f"{path} is not an object of figures: {error}") from error
+    return experiment_facts(path)
 
 
 KINDS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Facts]]] = {

@@ -2,7 +2,7 @@
 
 0     done
 2     something that the user gave cannot be used, or a full disk: a message; the traceback with --debug alone
-130   interrupted (Ctrl-C), 143 terminated: a training has saved a checkpoint, and says how to go on
+130   interrupted (Ctrl-C), 143 terminated (138 by SIGUSR1): a training has saved a checkpoint, and says how to go on
 141   whoever read the output has gone away, as in `vqaudio info … | head -1`
 """
 
@@ -25,6 +25,7 @@ from vqaudio.cli import (
     data,
     decode,
     extract,
+    extract_parquet,
     info,
     report,
     sample,
@@ -45,6 +46,7 @@ COMMAND = Group(
         "train": train.VERB,
         "check-precision": check_precision.VERB,
         "extract": extract.VERB,
+        "extract-parquet": extract_parquet.VERB,
         "train-prior": train_prior.VERB,
         "decode": decode.VERB,
         "convert": convert.VERB,
@@ -64,7 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command, verb, rest = find_verb("vqaudio", COMMAND, words)
         return _show(command, verb, rest) if isinstance(verb, Group) else _run(command, verb, rest)
-    except SystemExit as done:  # of --help, and of SIGTERM
+    except _Terminated as ended:
+        if not _said_elsewhere():
+            print(f"{command}: ended by {ended.signal.name}{_hint(verb)}", file=sys.stderr)
+        return int(ended.code)
+    except SystemExit as done:  # of --help
         return int(done.code or 0)
     except BrokenPipeError:
         # Python would fail once more when it flushes what nobody reads.
@@ -77,9 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{command}: {_describe(error)}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        hint = "; the same command goes on where it stood" if isinstance(verb, Verb) and verb.resumes else ""
-        print(f"\n{command}: interrupted{hint}", file=sys.stderr)
+        print(f"\n{command}: interrupted{_hint(verb)}", file=sys.stderr)
         return INTERRUPTED
+
+
+def _hint(verb: Verb | Group | None) -> str:
+    """Return what follows the message that a verb was ended before its time."""
+    return "; the same command goes on where it stood" if isinstance(verb, Verb) and verb.resumes else ""
 
 
 def _run(command: str, verb: Verb, argv: Sequence[str]) -> int:
@@ -91,24 +101,33 @@ def _run(command: str, verb: Verb, argv: Sequence[str]) -> int:
     return status or 0
 
 
+class _Terminated(SystemExit):
+    """A signal has asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.signal = signal.Signals(number)
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the block as an exception does, so that unfinished files are removed.
+    """Let SIGTERM, or SIGUSR1 of a scheduler, end the block as an exception does, so that unfinished files are removed.
 
-    Training takes the signal its own way, and saves a checkpoint.
+    Training takes the signals its own way, and saves a checkpoint.
     """
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals nowhere else
         yield
         return
 
     def end(number: int, frame: object) -> NoReturn:
-        sys.exit(128 + number)
+        raise _Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show(command: str, group: Group, options: Sequence[str]) -> int:

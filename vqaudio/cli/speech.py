@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqaudio.audio.space import require_space
 from vqaudio.cli.speed import Figures, Stopwatch, add_up
 from vqaudio.cli.waveform_folder import WaveformFolder
 from vqaudio.errors import VQAudioError
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from vqaudio.api import Model
 
 logger = logging.getLogger(__name__)
+BYTES_PER_SAMPLE, HEADER_BYTES = 2, 44
+"""Of the WAV files: 16 bit, one channel."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,19 @@ def speak(
         if len(todo) < len(utterances):
             logger.info("%d of %d waveforms are in %s already", len(utterances) - len(todo), len(utterances), out)
         if todo:
+            _require_space(model, todo, out)
             _generate(model, todo, [speakers[u.id] for u in todo], folder, drawing, earlier, progress)
         elif others and shard is None and (total := add_up(earlier)):
             total.write(out, model.sample_rate)
         if shard is None:
             folder.tidy()
             remove_shards(out, [other.path for other in others if _holds_more(other)])
+
+
+def _require_space(model: Model, utterances: Sequence[Utterance], out: Path) -> None:
+    """Raise VQAudioError where the disk has no room for the waveforms, whose lengths units tell to the sample."""
+    samples = sum(len(u.units) * model.hop_length if u.length is None else u.length for u in utterances)
+    require_space(out, BYTES_PER_SAMPLE * samples + HEADER_BYTES * len(utterances), f"{len(utterances)} waveforms")
 
 
 def _folders(
@@ -162,11 +173,18 @@ def _generate(
         engine=engine, batch_size=drawing.batch_size, progress=progress, **drawing.sampling,
     )  # fmt: skip
     watch = Stopwatch()
+
+    def note_speed() -> None:
+        watch.figures(model.sample_rate, engine).plus(earlier).write(folder.path, model.sample_rate)
+
     try:
         for index, waveform in watch.timed(stream, lambda pair: len(pair[1])):
             folder.write(utterances[index].id, waveform[: utterances[index].length])
-    finally:
-        watch.figures(model.sample_rate, engine).plus(earlier).write(folder.path, model.sample_rate)
+    except BaseException:
+        with suppress(VQAudioError):  # a full disk, perhaps: what it is that failed first is to be told
+            note_speed()
+        raise
+    note_speed()
 
 
 def speakers_of(model: Model, utterances: Sequence[Utterance]) -> list[int]:

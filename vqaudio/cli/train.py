@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vqaudio.cli.compute import set_up_compute
-from vqaudio.cli.parser import Parser, Verb, add_compute_options, one_of, whole_number
+from vqaudio.cli.parser import Parser, Verb, add_compute_options, number, one_of, whole_number
 
 
 def add_options(parser: Parser) -> None:
@@ -13,6 +13,10 @@ def add_options(parser: Parser) -> None:
     add_training_options(parser)
     parser.add_argument("--train_dir", required=True, help="data directory to learn from")
     parser.add_argument("--dev_dir", required=True, help="data directory to evaluate on, of the same speakers")
+    parser.add_argument(
+        "--max_rejected_share", type=number(least=0, most=1), default=0.05,
+        help="fail where a larger share of utterances cannot be read",
+    )  # fmt: skip
 
 
 def add_training_options(parser: Parser) -> None:
@@ -42,14 +46,15 @@ def run(options: argparse.Namespace) -> int:
         config = read_config(options, VQVAETrainingConfig)
         device = set_up_compute(options.device, options.threads)
         done = train_vqvae(
-            config, options.train_dir, options.dev_dir, options.expdir, device, options.resume, member.connect(device)
-        )
+            config, options.train_dir, options.dev_dir, options.expdir, device, options.resume,
+            member.connect(device), options.max_rejected_share,
+        )  # fmt: skip
     return 0 if done else stopped_status()
 
 
 def read_config(options: argparse.Namespace, cls: type):
     """Return the configuration of class `cls` that --config, --set and --seed add up to."""
-    from vqaudio.config import load_config
+    from vqaudio.config_files import load_config
 
     seed = [] if options.seed is None else [f"seed={options.seed}"]
     return load_config(options.config, cls, options.set + seed)

@@ -27,9 +27,10 @@ from torch import Tensor
 from vqaudio.audio.io import to_int16
 from vqaudio.corpus.lengths import find_lengths, region_at_rate
 from vqaudio.corpus.reading import Region
+from vqaudio.corpus.rejected import Rejections
 from vqaudio.corpus.slots import CropSlots
 from vqaudio.corpus.utterances import Utterance, Utterances
-from vqaudio.errors import DataDirError, did_you_mean
+from vqaudio.errors import AudioError, DataDirError, did_you_mean
 
 logger = logging.getLogger(__name__)
 CACHE_BYTES = 1 << 30  # corpora below 1 GiB as 16-bit samples are kept in memory
@@ -37,11 +38,23 @@ _REGIONS = 1 << 15  # files of which it is remembered that they were looked at: 
 
 
 @dataclass(frozen=True)
+class CropCount:
+    """Crops that were asked for, and those among them that could not be read."""
+
+    asked: int = 0
+    empty: int = 0
+
+    def __sub__(self, other: CropCount) -> CropCount:
+        return CropCount(self.asked - other.asked, self.empty - other.empty)
+
+
+@dataclass(frozen=True)
 class CropBatch:
     """One batch of crops.
 
     waveform    float32 (B, left + crop_length + right): a crop and its context, 0 outside the utterance
-    lengths     int64 (B,): samples of the utterance within the crop, at most crop_length
+    lengths     int64 (B,): samples of the utterance within the crop, at most crop_length; 0 for one that could not be
+                read, whose crop is silence
     speakers    int64 (B,): index into the dataset's speakers
     utterances  the ids of the utterances, B of them
     """
@@ -58,8 +71,12 @@ class CropDataset:
     `context` = (left, right) samples are added around each crop of `crop_length` samples. `batch_size` counts
     the crops of one rank. Corpora below `cache_bytes` as 16-bit samples are kept in memory once read; larger
     ones are read by seeking. How long the files are is known as `find_lengths` says: it may look at some of them
-    alone, each of the others is looked at when it is read first. Raises AudioError for a file that cannot be read,
-    DataDirError for a sample rate other than `sample_rate`, another length than expected, or an unknown speaker.
+    alone, each of the others is looked at when it is read first. Raises DataDirError for an unknown speaker, and where
+    `find_lengths` does: for another sample rate than `sample_rate`, another length than expected.
+
+    A crop that cannot be read later on is empty, and its utterance is added to `rejections`. Whether it can is up to
+    the file alone, so that a batch is a function of seed and step all the same. Where not the file but its disk fails,
+    `batch` raises StorageError.
     """
 
     def __init__(
@@ -75,6 +92,7 @@ class CropDataset:
         world_size: int = 1,
         cache_bytes: int = CACHE_BYTES,
         progress: bool = True,
+        rejections: Rejections | None = None,
     ) -> None:
         _check_sizes(crop_length, context, batch_size, rank, world_size)
         if not utterances:
@@ -83,7 +101,9 @@ class CropDataset:
         self.rank, self.world_size, self.seed = rank, world_size, seed
         self._utterances, self._rate = Utterances.of(utterances), sample_rate
         self._speakers = torch.from_numpy(_speaker_indices(self._utterances, speakers))
-        self._lengths = find_lengths(self._utterances, sample_rate, progress)
+        self.count = CropCount()
+        self.rejections = Rejections() if rejections is None else rejections
+        self._lengths = find_lengths(self._utterances, sample_rate, progress, self.rejections)
         self._slots = CropSlots(self._lengths.samples, crop_length, seed)
         self.is_cached = 2 * int(self._lengths.samples.sum()) < cache_bytes
         self._cache: dict[int, np.ndarray] = {}
@@ -105,14 +125,26 @@ class CropDataset:
         waveform = np.zeros((self.batch_size, left + self.crop_length + right), dtype=np.float32)
         first = (step * self.world_size + self.rank) * self.batch_size
         utterances, offsets = self._slots.crops(first, self.batch_size)
-        for target, utterance, offset in zip(waveform, utterances.tolist(), offsets.tolist(), strict=True):
-            self._fill(target, utterance, offset - left)
+        lengths = np.minimum(self._lengths.samples[utterances] - offsets, self.crop_length)
+        places = zip(utterances.tolist(), (offsets - left).tolist(), strict=True)
+        empty = [row for row, place in enumerate(places) if not self._is_filled(waveform[row], *place)]
+        waveform[empty], lengths[empty] = 0, 0
+        self.count = CropCount(self.count.asked + self.batch_size, self.count.empty + len(empty))
         return CropBatch(
             waveform=torch.from_numpy(waveform),
-            lengths=torch.from_numpy(np.minimum(self._lengths.samples[utterances] - offsets, self.crop_length)),
+            lengths=torch.from_numpy(lengths),
             speakers=self._speakers[torch.from_numpy(utterances)],
             utterances=[self._utterances.ids[utterance] for utterance in utterances],
         )
+
+    def _is_filled(self, target: np.ndarray, utterance: int, first: int) -> bool:
+        """Fill `target` as `_fill` does; False where the utterance cannot be read, which is then rejected."""
+        try:
+            self._fill(target, utterance, first)
+        except (AudioError, DataDirError) as error:
+            self.rejections.add(self._utterances[utterance], error)
+            return False
+        return True
 
     def _fill(self, target: np.ndarray, utterance: int, first: int) -> None:
         """Copy into `target` the samples from `first` on; where there are none, it stays 0."""

@@ -13,9 +13,10 @@ import numpy as np
 
 from vqaudio.corpus.datadir import DataDir, describe
 from vqaudio.corpus.loading import build_utterances
-from vqaudio.corpus.rules import FORMS, MEASURED, Inspection, inspect
+from vqaudio.corpus.rules import FORMS, MEASURED, Inspection, inspect, listed_in
 from vqaudio.corpus.strings import Index, as_keys
 from vqaudio.corpus.tables import Table, Violation
+from vqaudio.corpus.writing import check_writable
 from vqaudio.errors import DataDirError, VQAudioError
 
 logger = logging.getLogger(__name__)
@@ -30,20 +31,24 @@ _CONDEMNS_ROW = {
 
 @dataclass(frozen=True)
 class FixSummary:
-    """What `fix` found and did: utterances kept, those dropped with the reason, and all violations found."""
+    """What `fix` found and did: utterances kept, those dropped with the reason, and all violations found.
+
+    `backup` is the folder that has the tables as they were; None where nothing had to be mended.
+    """
 
     kept: int
     dropped: dict[str, str]
     violations: list[Violation]
+    backup: Path | None = None
 
 
 def fix(path: str | os.PathLike, allow_pipes: bool = False, progress: bool = True) -> FixSummary:
     """Mend a data directory in place: sort, drop broken lines and incomplete utterances, rebuild spk2utt.
 
     An utterance stays if it is in utt2spk, in wav.scp or segments with audio that exists, and in `text` where
-    that exists. The tables as they were are kept in `.backup`. Raises DataDirError for what cannot be mended
-    (text that is not UTF-8, missing wav.scp or utt2spk, commands that are not allowed), and where nothing
-    would be left.
+    that exists. The tables as they were are kept in `.backup`, or `.backup-2` and so on, where that is there from
+    an earlier mending. Raises DataDirError for what cannot be mended (text that is not UTF-8, carriage returns within
+    lines, missing wav.scp or utt2spk, commands that are not allowed), and where nothing would be left.
     """
     inspection = inspect(path, allow_pipes, progress)
     stopping = [violation for violation in inspection.violations if _stops_fix(violation)]
@@ -55,11 +60,12 @@ def fix(path: str | os.PathLike, allow_pipes: bool = False, progress: bool = Tru
     utterances = build_utterances(inspection, Path(path))
     if not utterances:
         raise DataDirError(f"no utterance would be left: {describe(path, inspection.violations)}")
-    _back_up(Path(path))
+    check_writable(utterances, Path(path))
+    backup = _back_up(Path(path))
     DataDir(utterances).write(path, progress)
     for utterance, reason in sorted(dropped.items()):
         logger.warning("dropped %s: %s", utterance, reason)
-    return FixSummary(len(utterances), dropped, inspection.violations)
+    return FixSummary(len(utterances), dropped, inspection.violations, backup)
 
 
 def _stops_fix(violation: Violation) -> bool:
@@ -93,7 +99,7 @@ def _drop_broken(inspection: Inspection) -> dict[str, str]:
 
 def _mentioned(tables: dict[str, Table], names: Sequence[str]) -> np.ndarray:
     """Return the utterances (n,) that stand in spk2utt or in one of these tables, sorted, each once."""
-    listed = [utterance for raw in tables["spk2utt"].values.raws() for utterance in raw.split(b" ")]
+    listed = [utterance for raw in tables["spk2utt"].values.raws() for utterance in listed_in(raw)]
     keys = [tables[name].keys.padded() for name in names if name in tables]
     return np.unique(np.concatenate([as_keys(listed), *keys]))
 
@@ -129,11 +135,18 @@ def _drop_orphaned_segments(segments: Table, wav_scp: Table, reasons: dict[str, 
     segments.keep(~orphaned)
 
 
-def _back_up(folder: Path) -> None:
+def _back_up(folder: Path) -> Path:
+    """Copy the tables to a folder of their own: one from before may hold the only copy of what they once were."""
+    number, backup = 1, folder / BACKUP
+    while os.path.lexists(backup):
+        number += 1
+        backup = folder / f"{BACKUP}-{number}"
     try:
-        (folder / BACKUP).mkdir(exist_ok=True)
+        backup.mkdir()
         for name in FORMS:
             if (folder / name).exists():
-                shutil.copy2(folder / name, folder / BACKUP / name)
+                shutil.copy2(folder / name, backup / name)
     except OSError as error:
-        raise VQAudioError(f"cannot write {folder / BACKUP}: {error.strerror or error}") from error
+        shutil.rmtree(backup, ignore_errors=True)  # half a backup would be taken for a whole one
+        raise VQAudioError(f"cannot write {backup}: {error.strerror or error}") from error
+    return backup

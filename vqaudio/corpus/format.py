@@ -21,19 +21,22 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from vqaudio.audio.atomic import remove_unfinished
 from vqaudio.audio.io import open_wav
+from vqaudio.audio.lock_file import locked
 from vqaudio.audio.resample import resample_blocks
+from vqaudio.audio.space import require_space
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.corpus.journal import Journal, Made
 from vqaudio.corpus.reading import Region, open_region
 from vqaudio.corpus.rejected import Rejection, check_share, write_rejected
 from vqaudio.corpus.strings import Index, Strings
 from vqaudio.corpus.utterances import Utterances
-from vqaudio.errors import AudioError, DataDirError
+from vqaudio.errors import AudioError, DataDirError, VQAudioError
 
 T, R = TypeVar("T"), TypeVar("R")
 logger = logging.getLogger(__name__)
-_MAX_PEAK = 8.0  # beyond this, float samples are not in [-1, 1] with some overshoot but on another scale
+_MOST_FRAMES = (0xFFFF_FFFF - 36) // 2  # 16-bit samples that fit into a WAV file
 
 
 @dataclass(frozen=True)
@@ -104,14 +107,24 @@ def format_data(
     Rejected are utterances that cannot be read, are truncated, hold NaN, last less than `min_seconds` or more
     than `max_seconds`, or never reach `silence_db` (peak, in dB relative to full scale). Raises DataDirError
     where more than `max_rejected_share` of them are rejected, and VQAudioError where `target` cannot be
-    written; what was done is then kept, and the next run goes on from there. `jobs` threads work at a time.
+    written or has no room for what `utt2dur` and `segments` announce, or where the disk of the sources fails
+    (StorageError); what was done is then kept, and the next run goes on from there. `jobs` threads work at a time.
     """
     data = source if isinstance(source, DataDir) else DataDir.load(source, allow_pipes, progress)
     target = Path(target)
     if data.path is not None and data.path.resolve() == target.resolve():
         raise DataDirError(f"format: source and target are the same directory, {target}")
     options = FormatOptions(int(sample_rate), min_seconds, max_seconds, silence_db)
+    with locked(target / ".lock", lambda who: _refusal(target, who), remove=True):
+        return _format(data, target, options, max_rejected_share, jobs, progress)
+
+
+def _format(
+    data: DataDir, target: Path, options: FormatOptions, max_rejected_share: float, jobs: int, progress: bool
+) -> FormatSummary:
     with Journal(target, asdict(options)) as journal:
+        remove_unfinished(target / "wavs")
+        _require_space(data.utterances, options, journal.bytes_made, target)
         made, rejected, reused = _make_all(data.utterances, options, journal, jobs, progress)
     summary = FormatSummary(made, rejected, reused, options.sample_rate)
     write_rejected(target / "rejected.tsv", rejected)
@@ -120,6 +133,19 @@ def format_data(
     check_share(rejected, len(data), max_rejected_share, target / "rejected.tsv")
     _write_data_dir(data.utterances, made, target, options.sample_rate, progress)
     return summary
+
+
+def _refusal(target: Path, who: str) -> VQAudioError:
+    return VQAudioError(f"another `data format` is writing into {target} ({who}); wait for it, or give another --out")
+
+
+def _require_space(utterances: Sequence[Utterance], options: FormatOptions, made: int, target: Path) -> None:
+    """Raise VQAudioError where the disk has no room for as much as tables announce, less the bytes `made` before."""
+    columns = Utterances.of(utterances)
+    lasting = np.where(np.isnan(columns.durations), columns.ends - np.nan_to_num(columns.starts), columns.durations)
+    seconds = float(np.nansum(lasting))
+    size = int(2 * options.sample_rate * seconds) - made
+    require_space(target, max(0, size), f"audio of {seconds / 3600:.1f} h at {options.sample_rate} Hz")
 
 
 def _make_all(
@@ -183,11 +209,9 @@ class _PeakMeter:
         self.region, self.peak = region, 0.0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Yield the recording's blocks; raises AudioError where their scale cannot be [-1, 1]."""
+        """Yield the recording's blocks."""
         for block in self.region.blocks():
             self.peak = max(self.peak, float(np.abs(block).max()))
-            if self.peak > _MAX_PEAK:
-                raise AudioError(self.region.info.path, f"not scaled to [-1, 1]: samples reach {self.peak:g}")
             yield block
 
     def check(self, silence_db: float) -> None:
@@ -203,6 +227,11 @@ def _check_length(region: Region, options: FormatOptions) -> None:
         raise AudioError(region.info.path, f"too short: {seconds:.3f} s, less than {options.min_seconds:g} s")
     if options.max_seconds is not None and seconds > options.max_seconds:
         raise AudioError(region.info.path, f"too long: {seconds:.3f} s, more than {options.max_seconds:g} s")
+    if seconds * options.sample_rate > _MOST_FRAMES:
+        hours, most = seconds / 3600, _MOST_FRAMES / options.sample_rate / 3600
+        raise AudioError(
+            region.info.path, f"too long: {hours:.1f} h, more than the {most:.1f} h of a WAV file of 4 GiB"
+        )
 
 
 def _write_data_dir(

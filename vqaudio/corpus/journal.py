@@ -70,7 +70,10 @@ class Journal:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as failed:  # what a full disk did not take: `add` has said so
+            logger.debug("closing %s: %s", self._path, failed)
 
     @staticmethod
     def wav_name(utterance_id: str) -> str:
@@ -80,6 +83,11 @@ class Journal:
     def wav_path(self, utterance_id: str) -> Path:
         """Return the path of an utterance's WAV file."""
         return self._target / self.wav_name(utterance_id)
+
+    @property
+    def bytes_made(self) -> int:
+        """What earlier runs have written, where it is still there."""
+        return sum(_WAV_HEADER_BYTES + 2 * made.frames for made in self._made.values())
 
     def stamp(self, utterance: Utterance) -> str | None:
         """Return what identifies an utterance's source as it is now; None for a command or a missing file."""
@@ -122,25 +130,33 @@ class Journal:
         if options != self._options:
             logger.info("%s was made with other options; all is done again", self._target)
             return {}
-        return {record["utterance"]: _made(record) for record in records}
+        return {made.utterance: made for record in records if (made := _made(record)) is not None}
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """Yield the lines of an earlier run but those that broke off when it was killed; none without one."""
         try:
-            with open(self._path, encoding="utf-8") as file:
+            with open(self._path, encoding="utf-8", errors="replace") as file:
                 yield from (record for line in file if (record := _parse(line)) is not None)
         except OSError:
             return
 
 
-def _made(record: dict[str, Any]) -> Made:
-    # Of a million records, each has its own text, but all have the same few names of sample types.
-    return Made(**{**record, "source_subtype": sys.intern(record["source_subtype"])})
+def _made(record: dict[str, Any]) -> Made | None:
+    """Return what a line says; None for one that says something else."""
+    try:
+        # Of a million records, each has its own text, but all have the same few names of sample types.
+        made = Made(**{**record, "source_subtype": sys.intern(record["source_subtype"])})
+    except (KeyError, TypeError):
+        return None
+    numbers = (made.frames, made.source_rate, made.source_channels, made.clipped)
+    is_text = isinstance(made.utterance, str) and isinstance(made.stamp, str | None)
+    return made if is_text and all(isinstance(number, int) for number in numbers) else None
 
 
 def _parse(line: str) -> dict[str, Any] | None:
-    """Parse one line; None for one that broke off when an earlier run was killed."""
+    """Parse one line; None for one that broke off when an earlier run was killed, or that a failing disk changed."""
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
         return None
+    return record if isinstance(record, dict) else None

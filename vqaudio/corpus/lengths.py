@@ -17,8 +17,9 @@ import numpy as np
 
 from vqaudio.corpus.progress import bar
 from vqaudio.corpus.reading import Region, bounds, find_region
+from vqaudio.corpus.rejected import Rejections
 from vqaudio.corpus.utterances import Utterance, Utterances
-from vqaudio.errors import DataDirError
+from vqaudio.errors import AudioError, DataDirError
 
 logger = logging.getLogger(__name__)
 SPOT_CHECKS = 256
@@ -42,25 +43,32 @@ class Lengths:
             )
 
 
-def find_lengths(utterances: Utterances, sample_rate: int, progress: bool = True) -> Lengths:
+def find_lengths(
+    utterances: Utterances, sample_rate: int, progress: bool = True, rejections: Rejections | None = None
+) -> Lengths:
     """Return how long the utterances are, having looked at SPOT_CHECKS of them, or at all.
 
-    Raises AudioError for a file looked at that cannot be read, DataDirError for one of another rate than
-    `sample_rate` (Hz), and for one whose length is not that of utt2num_samples.
+    A file looked at that cannot be read is added to `rejections`; where no table says its length, that is 0. Raises
+    DataDirError where those are too many, for a file of another rate than `sample_rate` (Hz), and for one whose length
+    is not that of utt2num_samples.
     """
+    rejections = Rejections() if rejections is None else rejections
     rows = _spread(len(utterances), SPOT_CHECKS)
-    looked_at = [(utterances[row], region_at_rate(utterances[row], sample_rate)) for row in rows]
+    looked_at = {row: region for row in rows.tolist() if (region := _look(utterances[row], sample_rate, rejections))}
+    rejections.require_share(len(rows))
     if utterances.num_samples.all():
         lengths = Lengths(utterances.num_samples, "utt2num_samples")
-        for row, (utterance, region) in zip(rows, looked_at, strict=True):
-            lengths.require(row, utterance, region)
+        for row, region in looked_at.items():
+            lengths.require(row, utterances[row], region)
         return lengths
     is_whole = np.isnan(utterances.starts).all() and np.isnan(utterances.ends).all()
     if is_whole and not np.isnan(utterances.durations).any():
         samples = np.rint(utterances.durations * sample_rate).astype(np.int64)
-        if [region.frames for _, region in looked_at] == samples[rows].tolist():
+        if all(region.frames == samples[row] for row, region in looked_at.items()):
             return Lengths(samples, "utt2dur")
-    return Lengths(_read_lengths(utterances, sample_rate, progress), "its header before")
+    lengths = Lengths(_read_lengths(utterances, sample_rate, progress, rejections), "its header before")
+    rejections.require_share(len(utterances))
+    return lengths
 
 
 def region_at_rate(utterance: Utterance, sample_rate: int) -> Region:
@@ -77,19 +85,30 @@ def region_at_rate(utterance: Utterance, sample_rate: int) -> Region:
     return region
 
 
-def _read_lengths(utterances: Utterances, sample_rate: int, progress: bool) -> np.ndarray:
-    """Return the lengths (n,) that the headers say, having read that of each recording once."""
+def _look(utterance: Utterance, sample_rate: int, rejections: Rejections) -> Region | None:
+    """Return where an utterance lies; None for one that cannot be read, which is rejected."""
+    try:
+        return region_at_rate(utterance, sample_rate)
+    except AudioError as error:
+        rejections.add(utterance, error)
+        return None
+
+
+def _read_lengths(utterances: Utterances, sample_rate: int, progress: bool, rejections: Rejections) -> np.ndarray:
+    """Return the lengths (n,) that the headers say, having read that of each recording once; 0 for a rejected one."""
     recordings, firsts = np.unique(utterances.recording_of, return_index=True)
     if len(recordings) > SPOT_CHECKS:
         logger.info("reading %d headers: there is no utt2num_samples, which `data format` writes", len(recordings))
     frames = np.zeros(len(utterances.recordings), dtype=np.int64)
     for index in bar("headers", len(firsts), progress, np.sort(firsts)):
-        frames[utterances.recording_of[index]] = region_at_rate(utterances[index], sample_rate).info.frames
+        region = _look(utterances[index], sample_rate, rejections)
+        frames[utterances.recording_of[index]] = region.info.frames if region else 0
     starts, ends = bounds(utterances.starts, utterances.ends, frames[utterances.recording_of], sample_rate)
-    outside = np.flatnonzero(starts >= ends)
-    if len(outside):
-        find_region(utterances[outside[0]])  # which says so
-    return ends - starts
+    lengths = ends - starts
+    for index in np.flatnonzero(lengths <= 0).tolist():  # a segment that lies outside, or of a recording that is bad
+        region = _look(utterances[index], sample_rate, rejections)
+        lengths[index] = region.frames if region else 0
+    return lengths
 
 
 def _spread(count: int, most: int) -> np.ndarray:

@@ -6,16 +6,17 @@ many fields as the table's form asks for, no tab and no blank at the end. Whatev
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from vqaudio.corpus.strings import blocks, offsets
+from vqaudio.corpus.strings import BLOCK, offsets
 
 ID_BYTES = 200
 """The longest id: it becomes a file name, of which most file systems take 255 bytes."""
 _BLANK, _TAB, _NEWLINE = b" \t\n"
-_SCANNED = 1 << 22  # bytes searched at a time
+_SCANNED = 1 << 22  # bytes searched at a time: where all are blanks, their places take 32 MB
 _UNFIT = np.ones(256, dtype=bool)  # bytes in a key that need a closer look
 _UNFIT[0x21:0x7F] = False
 _UNFIT[list(rb"/\ ")] = True, True, False
@@ -62,23 +63,47 @@ def find_lines(data: bytes) -> Lines:
     ends = _line_ends(data)
     starts = np.concatenate([[0], ends[:-1] + 1])
     keys = np.empty(len(ends), dtype=np.int32)
-    for block in blocks(len(ends)):
-        text = _Text(data, starts[block], ends[block])
-        keys[block] = text.key_ends - text.starts
+    for block in _blocks(ends):
+        if _is_long(block, starts, ends):
+            keys[block] = _first_blank(data, int(starts[block][0]), int(ends[block][0]))
+        else:
+            text = _Text(data, starts[block], ends[block])
+            keys[block] = text.key_ends - text.starts
     return Lines(offsets(starts, len(data)), keys, (ends - starts).astype(np.int32))
 
 
 def find_odd(data: bytes, lines: Lines, form: Form) -> np.ndarray:
     """Return the numbers (counted from 0) of the lines that are not plain, in order."""
-    odd = np.zeros(len(lines.starts), dtype=bool)
+    odd = np.ones(len(lines.starts), dtype=bool)
     has_tabs = b"\t" in data
-    for block in blocks(len(odd)):
-        starts = lines.starts[block].astype(np.int64)
-        text = _Text(data, starts, starts + lines.lengths[block])
+    all_starts = lines.starts.astype(np.int64)
+    ends = all_starts + lines.lengths
+    for block in _blocks(ends):
+        if _is_long(block, all_starts, ends):
+            continue  # it is looked at by itself
+        text = _Text(data, all_starts[block], ends[block])
         odd[block] = text.has_odd_key() | text.has_odd_blanks() | text.has_odd_count(form)
         if has_tabs:
             odd[block] |= text.count(text.bytes == _TAB) > 0
     return np.flatnonzero(odd)
+
+
+def _blocks(ends: np.ndarray) -> Iterator[slice]:
+    """Yield slices of lines that together cover all: few enough, of few enough bytes, or one long line alone."""
+    first = place = 0
+    while first < len(ends):
+        last = max(first + 1, min(first + BLOCK, int(np.searchsorted(ends, place + _SCANNED))))
+        yield slice(first, last)
+        first, place = last, int(ends[last - 1]) + 1
+
+
+def _is_long(block: slice, starts: np.ndarray, ends: np.ndarray) -> bool:
+    return block.stop - block.start == 1 and ends[block.start] - starts[block.start] >= _SCANNED
+
+
+def _first_blank(data: bytes, start: int, end: int) -> int:
+    found = data.find(b" ", start, end)
+    return (end if found < 0 else found) - start
 
 
 class _Text:

@@ -67,7 +67,7 @@ def _listed_files(directory: bytes, folder: Path, wanted: int) -> Set[bytes]:
     try:
         with os.scandir(path) as entries:
             return {entry.name for entry in islice(entries, wanted * _SURPLUS) if entry.is_file()}
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte in the name
         return frozenset()
 
 

@@ -3,11 +3,11 @@
 rule               what it asks for
 directory          the path is a directory with something in it
 missing-file       wav.scp, utt2spk and spk2utt are there
-unreadable-file    the file may be read
+unreadable-file    the file is one (no folder, pipe, device or broken link) and may be read
 empty-file         a file that is there has lines
 utf-8              the text is UTF-8
 byte-order-mark    it does not start with a byte-order mark
-line-end           lines end in '\\n' alone
+line-end           lines end in '\\n' alone: there are no carriage returns
 blank-line         no blank lines
 fields             the right number of fields on each line
 id                 ids have no '/', '\\', blanks or control characters, start neither with '.' nor '-', and
@@ -17,7 +17,7 @@ unsorted           lines are sorted by key in C locale (the order of their bytes
 missing-utterance  an utterance of utt2spk is also in wav.scp or segments, spk2utt, and text, utt2dur and
                    utt2num_samples where those exist
 unknown-utterance  an utterance of those files is also in utt2spk
-speaker-map        spk2utt says the same as utt2spk
+speaker-map        spk2utt says the same as utt2spk, and each utterance once
 pipe               wav.scp holds no command (a line ending in '|'), unless the user allows it
 audio-missing      the audio file of wav.scp exists
 audio-unreadable   a recording that segments cut can be read
@@ -26,12 +26,15 @@ segment-times      0 <= start < end, in seconds; end may be -1, for the end of t
 segment-beyond     a segment ends within its recording (0.01 s of rounding are let pass)
 duration           utt2dur holds positive numbers of seconds
 num-samples        utt2num_samples holds positive whole numbers of samples
+
+Each line that breaks a rule is named, but for `line-end` and `unsorted`, which are said once for a file.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +44,9 @@ import numpy as np
 from vqaudio.audio.io import probe
 from vqaudio.corpus.presence import is_pipe, resolve, rows_without_file
 from vqaudio.corpus.progress import bar
-from vqaudio.corpus.segments import SEGMENT_SLACK, parse_segments
+from vqaudio.corpus.segments import SEGMENT_SLACK, decimal, parse_segments
 from vqaudio.corpus.strings import BLOCK, Index, as_keys, likely
-from vqaudio.corpus.tables import Table, Violation, id_fault, read_table
+from vqaudio.corpus.tables import Table, Violation, key_fault, read_table
 from vqaudio.errors import AudioError, did_you_mean
 
 FORMS = {
@@ -58,6 +61,7 @@ FORMS = {
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
 MEASURED = ("utt2dur", "utt2num_samples")
 """Tables of what could be measured again."""
+_WHOLE = re.compile(rb"[+-]?\d+")
 _HINTS = 50  # unknown recordings of which the nearest known one is named: looking for it takes milliseconds
 
 
@@ -101,26 +105,32 @@ def inspect(path: str | os.PathLike, allow_pipes: bool = False, progress: bool =
 def read_tables(folder: Path) -> dict[str, Table]:
     """Read the tables that must be there and those of the others that are."""
     return {name: read_table(folder / name, form) for name, form in FORMS.items()
-            if name in REQUIRED or (folder / name).exists()}  # fmt: skip
+            if name in REQUIRED or os.path.lexists(folder / name)}  # fmt: skip
 
 
 def _directory_fault(folder: Path) -> str | None:
     expected = "expected a data directory with wav.scp, utt2spk and spk2utt"
-    if not folder.exists():
-        siblings = os.listdir(folder.parent) if folder.parent.is_dir() else []
-        return f"no such directory; {expected}.{did_you_mean(folder.name, siblings)}"
-    if not folder.is_dir():
-        return f"is a file; {expected}"
+    if not os.path.lexists(folder):
+        return f"no such directory; {expected}.{did_you_mean(folder.name, _names(folder.parent))}"
     try:
         names = os.listdir(folder)
+    except NotADirectoryError:
+        return f"is a file; {expected}"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     if not names:
         return f"is empty; {expected}"
     if not any(name in FORMS for name in names):
-        inside = sorted(name for name in names if (folder / name / "wav.scp").is_file())
+        inside = sorted(name for name in names if os.path.isfile(folder / name / "wav.scp"))
         return f"{expected}." + (f" Did you mean {str(folder / inside[0])!r}?" if inside else "")
     return None
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):
+        return []
 
 
 def speaker_numbers(utt2spk: Table) -> tuple[dict[bytes, int], np.ndarray]:
@@ -132,7 +142,7 @@ def speaker_numbers(utt2spk: Table) -> tuple[dict[bytes, int], np.ndarray]:
 
 def seconds(text: bytes) -> float:
     """Parse an entry of utt2dur; raises ValueError where it is no positive, finite number."""
-    value = float(text)
+    value = decimal(text)
     if not 0 < value < math.inf:
         raise ValueError(text)
     return value
@@ -140,28 +150,35 @@ def seconds(text: bytes) -> float:
 
 def samples(text: bytes) -> int:
     """Parse an entry of utt2num_samples; raises ValueError where it is no positive whole number below 2^63."""
-    value = int(text)
-    if not 0 < value < 1 << 63:
+    if not _WHOLE.fullmatch(text) or not 0 < (value := int(text)) < 1 << 63:
         raise ValueError(text)
     return value
 
 
 def _check_speakers(utt2spk: Table, spk2utt: Table, index: Index) -> None:
     numbers, speaker_of = speaker_numbers(utt2spk)
-    faults = {number: fault for name, number in numbers.items() if (fault := id_fault(name.decode("utf-8")))}
+    faults = {number: fault for name, number in numbers.items() if (fault := key_fault(name))}
     for row in np.flatnonzero(np.isin(speaker_of, list(faults))):
         utt2spk.report_row(row, "id", faults[int(speaker_of[row])])
     if not len(spk2utt) or not len(utt2spk):
         return  # the file is missing or empty, which is reported already
-    seen = np.zeros(len(utt2spk), dtype=bool)
+    seen, right = np.zeros((2, len(utt2spk)), dtype=bool)
     for rows, utterances in _listed_utterances(spk2utt):
         places = index.find(as_keys(utterances))
-        seen[places[places >= 0]] = True
         number = np.array([numbers.get(spk2utt.keys.raw(row), -1) for row in rows])
-        for i in np.flatnonzero((places < 0) | (speaker_of[places] != number)):
-            _report_speaker(utt2spk, spk2utt, rows[i], utterances[i].decode("utf-8"), places[i])
+        agreeing = np.flatnonzero((places >= 0) & (speaker_of[places] == number))
+        _, firsts = np.unique(places[agreeing], return_index=True)
+        fine = agreeing[firsts][~right[places[agreeing[firsts]]]]
+        seen[places[places >= 0]] = right[places[fine]] = True
+        for i in np.setdiff1d(np.arange(len(rows)), fine, assume_unique=True):
+            _report_speaker(utt2spk, spk2utt, rows[i], utterances[i], places[i])
     for row in np.flatnonzero(~seen):
         utt2spk.report_row(row, "missing-utterance", f"utterance {utt2spk.keys[row]!r} is not in spk2utt")
+
+
+def listed_in(value: bytes) -> list[bytes]:
+    """Return the utterances that a line of spk2utt lists."""
+    return [utterance for utterance in value.replace(b"\t", b" ").split(b" ") if utterance]
 
 
 def _listed_utterances(spk2utt: Table) -> Iterator[tuple[list[int], list[bytes]]]:
@@ -169,7 +186,7 @@ def _listed_utterances(spk2utt: Table) -> Iterator[tuple[list[int], list[bytes]]
     rows: list[int] = []
     utterances: list[bytes] = []
     for row, raw in enumerate(spk2utt.values.raws()):
-        listed = [utterance for utterance in raw.split(b" ") if utterance]
+        listed = listed_in(raw)
         rows += [row] * len(listed)
         utterances += listed
         if len(rows) >= BLOCK:
@@ -179,11 +196,15 @@ def _listed_utterances(spk2utt: Table) -> Iterator[tuple[list[int], list[bytes]]
         yield rows, utterances
 
 
-def _report_speaker(utt2spk: Table, spk2utt: Table, row: int, utterance: str, place: int) -> None:
+def _report_speaker(utt2spk: Table, spk2utt: Table, row: int, raw: bytes, place: int) -> None:
+    utterance = raw.decode("utf-8", "surrogateescape")
     if place < 0:
         spk2utt.report_row(row, "unknown-utterance", f"utterance {utterance!r} is not in utt2spk")
         return
     speaker, right = spk2utt.keys[row], utt2spk.values[place]
+    if speaker == right:
+        spk2utt.report_row(row, "speaker-map", f"lists {utterance!r} a second time")
+        return
     spk2utt.report_row(row, "speaker-map", f"gives {utterance!r} to {speaker!r}, utt2spk to {right!r}")
 
 
@@ -226,7 +247,7 @@ def _absence(recording: str, resolved: str) -> str:
 def _check_segments(segments: Table, wav_scp: Table, folder: Path, progress: bool) -> None:
     parsed = parse_segments(segments, wav_scp)
     lengths = np.full(len(wav_scp) + 1, math.nan)  # the last one is that of unknown recordings, row -1
-    used = np.unique(parsed.recordings[(parsed.recordings >= 0) & ~np.isnan(parsed.starts)])
+    used = np.unique(parsed.recordings[parsed.recordings >= 0])
     for row in bar("recordings", len(used), progress, used):
         lengths[row] = _recording_seconds(wav_scp, row, folder)
     no_times, unknown = np.isnan(parsed.starts), parsed.recordings < 0
@@ -238,10 +259,10 @@ def _check_segments(segments: Table, wav_scp: Table, folder: Path, progress: boo
         if no_times[row]:
             message = f"{' '.join(times)!r}: expected 0 <= start < end in seconds, or end -1"
             segments.report_row(row, "segment-times", message)
-        elif unknown[row]:
+        if unknown[row]:
             hint = did_you_mean(recording, likely(recording, wav_scp.keys)) if row in hinted else ""
             segments.report_row(row, "unknown-recording", f"recording {recording!r} is not in wav.scp.{hint}")
-        else:
+        elif beyond[row]:
             length = lengths[parsed.recordings[row]]
             message = f"ends at {parsed.ends[row]} s, recording {recording!r} at {length:.3f} s"
             segments.report_row(row, "segment-beyond", message)
@@ -265,4 +286,4 @@ def _check_numbers(table: Table, parse: Callable[[bytes], float], rule: str, exp
         try:
             parse(raw)
         except ValueError:
-            table.report_row(row, rule, f"{raw.decode()!r}: expected {expected}")
+            table.report_row(row, rule, f"{raw.decode('utf-8', 'surrogateescape')!r}: expected {expected}")

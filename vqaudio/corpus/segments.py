@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from vqaudio.corpus.tables import Table
 
+_DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 SEGMENT_SLACK = 0.01  # seconds: segment ends are often rounded to centiseconds
 
 
@@ -36,10 +38,17 @@ def parse_segments(segments: Table, wav_scp: Table) -> Segments:
     return parsed
 
 
+def decimal(text: bytes) -> float:
+    """Parse a number as all tools read it: float() also takes underscores, and blanks of all kinds around it."""
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(text)
+    return float(text)
+
+
 def _times(start: bytes, end: bytes) -> tuple[float, float]:
     """Return start and end in seconds; NaN where they are no finite numbers or not 0 <= start < end."""
     try:
-        first, last = float(start), float(end)
+        first, last = decimal(start), decimal(end)
     except ValueError:
         return math.nan, math.nan
     if last == -1 and 0 <= first < math.inf:

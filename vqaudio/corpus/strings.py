@@ -93,10 +93,11 @@ class Strings(Sequence):
     def padded(self) -> np.ndarray:
         """Return the strings as an array of bytes (n,), which compares as `LC_ALL=C sort` does.
 
-        None counts as empty. (To NumPy, zero bytes at the end of a string do not count; no id that is fit has any.)
+        None counts as empty.
         """
         width = max(1, int(self.lengths.max(initial=1)))
-        if width > _WIDEST:  # one such string must not make all the others as wide
+        # One wide string must not make all the others as wide; and zero bytes would not count at a string's end.
+        if width > _WIDEST or b"\0" in self.data:
             return np.fromiter((raw or b"" for raw in self.raws()), dtype=object, count=len(self))
         wide = np.zeros((len(self), width), dtype=np.uint8)
         source, column = np.frombuffer(self.data, dtype=np.uint8), np.arange(width)
@@ -118,7 +119,8 @@ def offsets(places: np.ndarray, size: int) -> np.ndarray:
 
 def as_keys(items: Sequence[bytes]) -> np.ndarray:
     """Return byte strings as an array (n,) to look up, or to look up in."""
-    return np.array(items, dtype=object if max(map(len, items), default=0) > _WIDEST else "S")
+    special = max(map(len, items), default=0) > _WIDEST or any(b"\0" in item for item in items)
+    return np.array(items, dtype=object if special else "S")
 
 
 class Index:

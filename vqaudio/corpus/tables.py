@@ -7,7 +7,9 @@ checked in bulk (`vqaudio.corpus.lines`), and only a line that is not plain is l
 
 from __future__ import annotations
 
+import os
 import re
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +18,14 @@ import numpy as np
 
 from vqaudio.corpus.lines import ID_BYTES, Form, find_lines, find_odd
 from vqaudio.corpus.strings import Strings
+from vqaudio.untrusted import open_regular
 
 _BLANKS = re.compile(r"[ \t]+")
+_KEY = re.compile(rb"([^ \t]+)[ \t]*")
 _DECODED = 1 << 22  # bytes whose encoding is checked at a time
+_SHOWN = 500  # characters of a message, and
+_QUOTED = 200  # of what it repeats: a line may have a hundred million
+_COUNTED = 1000  # fields of a line that are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,8 @@ class Table:
         return _Rows(self)
 
     def report(self, line: int | None, rule: str, message: str) -> None:
-        """Add a violation of this file."""
-        self.violations.append(Violation(self.file, line, rule, message))
+        """Add a violation of this file. What cannot be printed is escaped, and a long message cut."""
+        self.violations.append(Violation(self.file, line, rule, _readable(message)))
 
     def report_row(self, row: int, rule: str, message: str) -> None:
         """Add a violation of this file on the line of a row."""
@@ -123,69 +130,105 @@ def read_table(path: Path, fields: str) -> Table:
 
 def id_fault(name: str) -> str | None:
     """Say what makes `name` unfit as an utterance, speaker or recording id; None where it is fit."""
-    bad = sorted({c for c in name if c in "/\\" or c.isspace() or not c.isprintable()})
+    bad = sorted({c for c in set(name) if c in "/\\" or c.isspace() or not c.isprintable()})
     if bad:
-        return f"id {name!r} contains {', '.join(map(repr, bad))}"
+        return f"id {_quoted(name)} contains {', '.join(map(repr, bad[:5]))}"
     if name.startswith((".", "-")):
-        return f"id {name!r} starts with {name[0]!r}"
+        return f"id {_quoted(name)} starts with {name[0]!r}"
     if len(name.encode()) > ID_BYTES:
-        return f"id {name!r} is longer than {ID_BYTES} bytes"
+        return f"id {_quoted(name)} is longer than {ID_BYTES} bytes"
     return None
+
+
+def key_fault(key: bytes) -> str | None:
+    """Say what makes a key unfit as an id, but for bytes that are not UTF-8, which are a fault of the file."""
+    return id_fault(key.decode("utf-8", "replace"))
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _QUOTED else f"{text[: _QUOTED // 2]} … {text[-_QUOTED // 2 :]}")
+
+
+def _readable(message: str) -> str:
+    if len(message) > _SHOWN:
+        message = f"{message[: _SHOWN // 2]} … {message[-_SHOWN // 2 :]}"
+    if message.isprintable():
+        return message
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 # ------------------------------------------------------------------------------------- from bytes to UTF-8 lines
 
 
 def _read_text(path: Path, table: Table) -> bytes | None:
-    """Return the file as UTF-8 without byte-order mark and carriage returns, having reported them."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        table.report(None, "missing-file", "does not exist")
+    """Return the file without byte-order mark and the carriage returns of line ends, having reported them."""
+    data = _read_bytes(path, table)
+    if data is None:
         return None
-    except OSError as error:
-        table.report(None, "unreadable-file", f"cannot be read: {error.strerror}")
-        return None
-    if (wrong := _first_not_utf8(data)) is not None:
-        table.report(_line_of(data, wrong), "utf-8", f"byte 0x{data[wrong]:02x} is not UTF-8")
-        data = data.decode("utf-8", errors="replace").encode("utf-8")
+    for line, byte in _not_utf8(data):
+        table.report(line, "utf-8", f"byte 0x{byte:02x} is not UTF-8")
     if data.startswith(b"\xef\xbb\xbf"):
         table.report(1, "byte-order-mark", "starts with a byte-order mark (a file from Windows)")
         data = data[3:]
-    if b"\r" in data:
-        message = "has carriage returns (a file from Windows); lines must end in '\\n' alone"
-        table.report(_line_of(data, data.index(b"\r")), "line-end", message)
-        data = data.replace(b"\r", b"")
+    if count := data.count(b"\r"):
+        message = f"has carriage returns, {count} in all (a file from Windows); lines must end in '\\n' alone"
+        table.report(data.count(b"\n", 0, data.index(b"\r")) + 1, "line-end", message)
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
     return data
 
 
-def _first_not_utf8(data: bytes) -> int | None:
-    """Return where the first byte stands that is not UTF-8; None where all are."""
+def _read_bytes(path: Path, table: Table) -> bytes | None:
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        if path.is_symlink():
+            table.report(None, "unreadable-file", f"is a link to {os.readlink(path)!r}, which is not there")
+        else:
+            table.report(None, "missing-file", "does not exist")
+    except OSError as error:
+        table.report(None, "unreadable-file", f"cannot be read: {error.strerror}")
+    except ValueError as error:
+        table.report(None, "unreadable-file", f"cannot be read: {error}")
+    except MemoryError:
+        table.report(None, "unreadable-file", f"cannot be read: {path.stat().st_size} bytes do not fit into memory")
+    return None
+
+
+def _not_utf8(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the number of each line that is not UTF-8, and the first byte of it that is not."""
     if data.isascii():
-        return None
-    first = 0
+        return
+    first, number = 0, 1
     while first < len(data):  # in pieces that end with a line: the text of a whole file may take four times its bytes
         end = data.find(b"\n", first + _DECODED) + 1 or len(data)
-        try:
-            data[first:end].decode("utf-8")
-        except UnicodeDecodeError as error:
-            return first + error.start
-        first = end
+        piece = data[first:end]
+        if _wrong_byte(piece) is not None:
+            for line, raw in enumerate(piece.split(b"\n"), number):
+                if (wrong := _wrong_byte(raw)) is not None:
+                    yield line, wrong
+        first, number = end, number + piece.count(b"\n")
+
+
+def _wrong_byte(data: bytes) -> int | None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return data[error.start]
     return None
 
 
 def _is_blank(data: bytes) -> bool:
+    """Tell whether there is nothing but blanks, those of Unicode included, and line ends."""
+    if data and 0x20 < data[0] < 0x7F:
+        return False
     first = 0
     while first < len(data):
-        end = data.find(b"\n", first) + 1 or len(data)
-        if data[first:end].decode("utf-8").strip():
+        end = data.find(b"\n", first + _DECODED) + 1 or len(data)
+        if not data[first:end].decode("utf-8", "surrogateescape").isspace():
             return False
         first = end
     return True
-
-
-def _line_of(data: bytes, place: int) -> int:
-    return data.count(b"\n", 0, place) + 1
 
 
 # ------------------------------------------------------------------------------------------- from lines to rows
@@ -195,17 +238,20 @@ def _fill(table: Table, data: bytes, form: Form) -> None:
     """Give the table a row for each line of `data` that can be made sense of, and report the others."""
     lines = find_lines(data)
     numbers = np.arange(1, len(lines.starts) + 1, dtype=np.uint32)
-    pieces, dropped, done = [], [], 0
+    pieces, dropped, done = [], array("q"), 0
     for index in find_odd(data, lines, form):
         start = int(lines.starts[index])
         end = start + int(lines.lengths[index])
-        plain = _read_line(table, int(index) + 1, data[start:end].decode("utf-8"), form)
+        plain = _read_line(table, int(index) + 1, data[start:end], form)
         if plain is None:
             dropped.append(index)
         if plain != data[start:end]:
-            pieces += [memoryview(data)[done:start], b"" if plain is None else plain + b"\n"]
+            if start > done:
+                pieces.append(memoryview(data)[done:start])
+            if plain is not None:
+                pieces.append(plain + b"\n")
             done = end + 1
-    if pieces:
+    if done:
         data = b"".join([*pieces, memoryview(data)[done:]])
         lines, numbers = (find_lines(data) if data else None), np.delete(numbers, dropped)
     if data:
@@ -215,19 +261,27 @@ def _fill(table: Table, data: bytes, form: Form) -> None:
         table.values, table.lines = Strings(data, value_starts, values), numbers
 
 
-def _read_line(table: Table, number: int, line: str, form: Form) -> bytes | None:
+def _read_line(table: Table, number: int, line: bytes, form: Form) -> bytes | None:
     """Return a line as 'key value', without other blanks around them; None, having said why, where it is no row."""
-    if not line.strip():
+    if _is_blank(line):
         table.report(number, "blank-line", "is blank")
         return None
-    key, _, value = line.strip(" \t").replace("\t", " ").partition(" ")
-    row = Row(number, value.strip(" "))
-    if not form.fits(len(row.fields)):
-        table.report(number, "fields", f"{line!r} has {len(row.fields) + 1} fields; expected: {form.text}")
+    row = line.strip(b" \t")
+    key = _KEY.match(row)
+    value = row[key.end() :]
+    if form.is_open:
+        fields, fits = [value] if value else [], form.fits(1 if value else 0)
+    else:
+        fields = re.split(rb"[ \t]+", value, maxsplit=_COUNTED) if value else []
+        fits = form.fits(len(fields))
+    if not fits:
+        count = f"{len(fields) + 1}" if len(fields) < _COUNTED else f"more than {_COUNTED}"
+        shown = _quoted(line.decode("utf-8", "surrogateescape"))
+        table.report(number, "fields", f"{shown} has {count} fields; expected: {form.text}")
         return None
-    if fault := id_fault(key):
+    if fault := key_fault(key[1]):
         table.report(number, "id", fault)
-    return " ".join([key, *filter(None, [row.value] if form.is_open else row.fields)]).encode("utf-8")
+    return b" ".join([key[1], *fields])
 
 
 def _drop_duplicates(table: Table) -> np.ndarray:

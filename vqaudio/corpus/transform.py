@@ -46,6 +46,8 @@ def split(
         if not len(rows):
             groups = int(group_of.max()) + 1
             raise DataDirError(f"part {part!r} gets nothing: {parts[part]} of {groups} {by}s; use a larger share")
+    for part in members:
+        _refuse_source([path], Path(out) / part)
     return {part: DataDir(utterances.take(rows)).write(Path(out) / part, progress) for part, rows in members.items()}
 
 
@@ -81,6 +83,7 @@ def subset(
         chosen = chosen[: max(0, first)]
     if seconds is not None:
         chosen = chosen.take(_up_to_seconds(chosen, seconds, seed, progress))
+    _refuse_source([path], out)
     return DataDir(chosen).write(out, progress)
 
 
@@ -101,7 +104,15 @@ def combine(
         row, again = order[repeated[0]], order[repeated[0] + 1]
         home, path = (paths[np.searchsorted(ends, place, side="right")] for place in (row, again))
         raise DataDirError(f"utterance {joined.ids[row]!r} is both in {home} and in {path}")
+    _refuse_source(paths, out)
     return DataDir(joined.take(order)).write(out, progress)
+
+
+def _refuse_source(sources: Sequence[str | os.PathLike], out: str | os.PathLike) -> None:
+    """Raise DataDirError where what is read would be overwritten."""
+    for source in sources:
+        if os.path.realpath(source) == os.path.realpath(out):
+            raise DataDirError(f"{out} is read from, and would be overwritten; write to another folder")
 
 
 def _check_parts(parts: Mapping[str, float]) -> None:

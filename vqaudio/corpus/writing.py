@@ -4,45 +4,69 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import re
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from vqaudio.audio.atomic import write_whole
+from vqaudio.audio.fileset import replace_files
 from vqaudio.corpus.presence import is_absolute, is_pipe
 from vqaudio.corpus.progress import bar
 from vqaudio.corpus.strings import ABSENT, Strings
+from vqaudio.corpus.tables import key_fault
 from vqaudio.corpus.utterances import Utterances
-from vqaudio.errors import DataDirError, VQAudioError
+from vqaudio.errors import DataDirError
 
 logger = logging.getLogger(__name__)
+_PLAIN = re.compile(rb"[A-Za-z0-9_+][A-Za-z0-9_+.-]{,199}")  # surely fit as an id
 
 
 def write_tables(utterances: Utterances, folder: Path, progress: bool = True) -> None:
-    """Write the tables of `utterances`, which are sorted, to `folder`; what `DataDir.write` says holds of them."""
-    _check_ids(utterances, folder)
-    segmented = bool((utterances.recording_ids.lengths[utterances.recording_of] != ABSENT).any())
-    recordings = _cut_recordings(utterances) if segmented else _whole_recordings(utterances)
+    """Write the tables of `utterances`, which are sorted, to `folder`; what `DataDir.write` says holds of them.
+
+    All of them or none: wav.scp, without which a folder is no data directory, comes last.
+    """
+    check_writable(utterances, folder)
+    segmented = _has_segments(utterances)
     seconds, samples = utterances.durations, utterances.num_samples
     tables: dict[str, Iterator[bytes] | None] = {
-        "wav.scp": _wav_scp(recordings, folder),
         "utt2spk": _utt2spk(utterances),
         "spk2utt": _spk2utt(utterances),
         "text": _optional("text", utterances.texts.lengths != ABSENT, _text(utterances)),
         "segments": _segments(utterances) if segmented else None,
-        "utt2dur": _optional("utt2dur", seconds > 0, _numbers(utterances.ids, seconds, b"%.6f")),
-        "utt2num_samples": _optional("utt2num_samples", samples > 0, _numbers(utterances.ids, samples, b"%d")),
+        "utt2dur": _optional("utt2dur", seconds > 0, _durations(utterances.ids, seconds)),
+        "utt2num_samples": _optional("utt2num_samples", samples > 0, _samples(utterances.ids, samples)),
+        "wav.scp": (b"%s %s\n" % pair for pair in _recordings(utterances, folder)),
     }
-    with bar(f"{folder.name or folder}: tables", len(tables), progress) as steps:
-        for name, lines in tables.items():
-            if lines is None:
-                _remove_stale(folder / name)
-            else:
-                with write_whole(folder / name) as file:
-                    file.writelines(lines)
-            steps.update()
+    written = {name: lines for name, lines in tables.items() if lines is not None}
+    stale = [name for name in tables if name not in written and (folder / name).exists()]
+    with bar(f"{folder.name or folder}: tables", len(written), progress) as steps:
+        replace_files(folder, {name: _counted(lines, steps) for name, lines in written.items()}, stale)
+    for name in stale:
+        logger.warning("%s is removed: the utterances written have no such entries", folder / name)
+
+
+def _counted(lines: Iterator[bytes], steps: tqdm) -> Iterator[bytes]:
+    """Pass on the lines of a table, and take a step at their end."""
+    yield from lines
+    steps.update()
+
+
+def check_writable(utterances: Utterances, folder: Path) -> None:
+    """Raise DataDirError where tables in `folder` cannot hold the utterances: before anything is overwritten."""
+    _check_ids(utterances, folder)
+    for row, raw in enumerate(utterances.texts.raws()):
+        if raw is not None and (fault := _line_fault(raw)):
+            raise DataDirError(f"{folder}: the text of {utterances.ids[row]!r} cannot be written: {fault}")
+    for key, value in _recordings(utterances, folder):
+        fault = _line_fault(value)
+        if fault is None and (value != value.strip(b" \t") or not value):
+            fault = f"{value.decode()!r} is empty, or begins or ends with a blank"
+        if fault:
+            raise DataDirError(f"{folder}: the recording of {key.decode()!r} cannot be written: {fault}")
 
 
 def _check_ids(utterances: Utterances, folder: Path) -> None:
@@ -53,6 +77,33 @@ def _check_ids(utterances: Utterances, folder: Path) -> None:
     if len(twice):
         shown = ", ".join(key.decode("utf-8", "replace") for key in twice[:5])
         raise DataDirError(f"{folder}: {len(twice)} utterance ids occur more than once: {shown}")
+    names = [name.encode("utf-8", "surrogateescape") for name in utterances.names]
+    for raw in chain(utterances.ids.raws(), names, utterances.recording_ids.raws()):
+        if raw is not None and not _PLAIN.fullmatch(raw) and (fault := key_fault(raw) or _line_fault(raw)):
+            raise DataDirError(f"{folder}: cannot be written: {fault}")
+
+
+def _line_fault(raw: bytes) -> str | None:
+    """Say why a table cannot hold this on one line; None where it can."""
+    if b"\n" in raw or b"\r" in raw:
+        return f"{raw.decode('utf-8', 'replace')!r} has a line break"
+    if not raw.isascii():
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return f"{raw!r} is not UTF-8"
+    return None
+
+
+def _has_segments(utterances: Utterances) -> bool:
+    return bool((utterances.recording_ids.lengths[utterances.recording_of] != ABSENT).any())
+
+
+def _recordings(utterances: Utterances, folder: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values as wav.scp shall hold them."""
+    root = os.fsencode(os.path.abspath(folder)) + b"/"
+    recordings = _cut_recordings(utterances) if _has_segments(utterances) else _whole_recordings(utterances)
+    return ((key, _portable(recording, root)) for key, recording in recordings)
 
 
 def _whole_recordings(utterances: Utterances) -> Iterator[tuple[bytes, bytes]]:
@@ -68,11 +119,6 @@ def _cut_recordings(utterances: Utterances) -> list[tuple[bytes, bytes]]:
             one, other = recordings[key].decode(), value.decode()
             raise DataDirError(f"recording id {key.decode()!r} means {one!r} and {other!r}")
     return sorted(recordings.items())
-
-
-def _wav_scp(recordings: Iterable[tuple[bytes, bytes]], folder: Path) -> Iterator[bytes]:
-    root = os.fsencode(os.path.abspath(folder)) + b"/"
-    return (b"%s %s\n" % (key, _portable(recording, root)) for key, recording in recordings)
 
 
 def _portable(recording: bytes, root: bytes) -> bytes:
@@ -109,13 +155,21 @@ def _segments(utterances: Utterances) -> Iterator[bytes]:
     recording_ids = utterances.recording_ids.take(utterances.recording_of).raws()
     rows = zip(utterances.ids.raws(), recording_ids, utterances.starts, utterances.ends, strict=True)
     for id, recording, start, end in rows:
-        stop = b"-1" if np.isnan(end) else b"%.6f" % end
-        yield b"%s %s %.6f %s\n" % (id, recording or id, 0.0 if np.isnan(start) else start, stop)
+        begin = 0.0 if np.isnan(start) else start + 0.0  # + 0.0: no negative zero
+        first, last = b"%.6f" % begin, b"-1" if np.isnan(end) else b"%.6f" % end
+        if first == last:  # a segment shorter than a microsecond is one still
+            first, last = repr(float(begin)).encode(), repr(float(end)).encode()
+        yield b"%s %s %s %s\n" % (id, recording or id, first, last)
 
 
-def _numbers(ids: Strings, values: np.ndarray, form: bytes) -> Iterator[bytes]:
-    line = b"%s " + form + b"\n"
-    return (line % pair for pair in zip(ids.raws(), values, strict=True))
+def _durations(ids: Strings, seconds: np.ndarray) -> Iterator[bytes]:
+    for id, value in zip(ids.raws(), seconds.tolist(), strict=True):
+        text = b"%.6f" % value
+        yield b"%s %s\n" % (id, repr(value).encode() if text == b"0.000000" else text)
+
+
+def _samples(ids: Strings, samples: np.ndarray) -> Iterator[bytes]:
+    return (b"%s %d\n" % pair for pair in zip(ids.raws(), samples, strict=True))
 
 
 def _optional(name: str, present: np.ndarray, lines: Iterator[bytes]) -> Iterator[bytes] | None:
@@ -124,13 +178,3 @@ def _optional(name: str, present: np.ndarray, lines: Iterator[bytes]) -> Iterato
     if 0 < missing < len(present):
         logger.warning("%s is not written: %d of %d utterances have no entry", name, missing, len(present))
     return None if missing else lines
-
-
-def _remove_stale(path: Path) -> None:
-    if not path.exists():
-        return
-    try:
-        path.unlink()
-    except OSError as error:
-        raise VQAudioError(f"cannot remove {path}: {error.strerror}") from error
-    logger.warning("%s is removed: the utterances written have no such entries", path)

@@ -136,7 +136,11 @@ def _compare_voices(results: Results, pairs: Sequence[Pair], card: Scorecard) ->
 
 
 def _compare_with_targets(results: Results, pairs: Sequence[Pair], card: Scorecard) -> None:
+    """Compare voices, but for utterances that were to keep their own: whoever names one voice for all has such ones."""
     with results.part(*TARGETS):
+        pairs = [pair for pair in pairs if pair.voice != pair.speaker]
+        if not pairs:
+            raise NotMeasured("every conversion is to the voice of the speaker who said it")
         sources, targets = [pair.speaker for pair in pairs], [pair.voice for pair in pairs]
         voices = _enrolled(card, [*sources, *targets], {pair.id for pair in pairs})
         figures = voices.conversions([pair.made for pair in pairs], card.spec.sample_rate, sources, targets)

@@ -20,6 +20,7 @@ from vqaudio.errors import VQAudioError
 from vqaudio.evaluation.results import Results
 from vqaudio.units.partial import fingerprint
 from vqaudio.units.sharding import Shard, other_shards
+from vqaudio.untrusted import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def _files(path: Path | None) -> Iterator[tuple[str, int, int]]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

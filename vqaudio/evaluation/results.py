@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, SupportsFloat
 from vqaudio.errors import VQAudioError
 from vqaudio.evaluation.optional import NotMeasured
 from vqaudio.evaluation.uncertainty import Interval
+from vqaudio.untrusted import read_json, shown
 
 logger = logging.getLogger(__name__)
 
@@ -91,18 +92,29 @@ class Results:
     def from_object(cls, content: Any, origin: str | Path = RESULTS_FILE) -> Results:
         """Take in what `to_object` returned, read from `origin`; a VQAudioError says what breaks the form."""
         if not isinstance(content, dict):
-            raise VQAudioError(f"{origin}: holds {content!r}, expected an object of figures")
+            raise VQAudioError(f"{origin}: holds {shown(content)}, expected an object of figures")
         parts: dict[str, Any] = {name: content.get(name, {}) for name in OBJECTS}
         for name, part in parts.items():
             if not isinstance(part, dict):
-                raise VQAudioError(f"{origin}: {name} is {part!r}, expected an object")
-            if name in _NESTED:
-                parts[name] = {key: cls.from_object(nested, f"{origin}: {name}") for key, nested in part.items()}
-        parts["intervals"] = {key: tuple(ends) for key, ends in parts["intervals"].items()}
-        figures = {key: _plain(key, value) for key, value in content.items() if key not in OBJECTS}
+                raise VQAudioError(f"{origin}: {name} is {shown(part)}, expected an object")
+            take = cls._take_nested if name in _NESTED else _TAKE[name]
+            parts[name] = {key: take(value, f"{origin}: {name}: {shown(key)}") for key, value in part.items()}
+        try:
+            figures = {key: _plain(key, value) for key, value in content.items() if key not in OBJECTS}
+        except VQAudioError as error:
+            raise VQAudioError(f"{origin}: {error}") from error
         return cls(figures, **parts)
 
+    @classmethod
+    def _take_nested(cls, content: Any, origin: str) -> Results:
+        inner = _NESTED & content.keys() if isinstance(content, dict) else ()
+        if inner:
+            raise VQAudioError(f"{origin}: has {', '.join(sorted(inner))} of its own, expected figures")
+        return cls.from_object(content, origin)
 
+
+_MOST = 10**300
+"""Of a figure: what a float can hold."""
 _NESTED = {"baselines", "sweep"}
 OBJECTS = ("intervals", "not_measured", "baselines", "sweep", "about")
 """Keys of `results.json` that hold no figure."""
@@ -116,8 +128,8 @@ def write_results(folder: str | Path, results: Results) -> None:
     Raises:
         VQAudioError: the folder cannot be written.
     """
+    from vqaudio.audio.fileset import replace_files
     from vqaudio.evaluation.report import REPORT_FILE, render_report
-    from vqaudio.units.fileset import replace_files
 
     folder = Path(folder)
     text = json.dumps(results.to_object(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
@@ -128,7 +140,7 @@ def read_results(folder: str | Path) -> Results:
     """Read `results.json` of an experiment folder; a VQAudioError says what is wrong with it."""
     path = Path(folder) / RESULTS_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError as error:
         raise VQAudioError(f"{path}: missing: the experiment has not been scored (`vqaudio score`)") from error
     except (OSError, ValueError) as error:
@@ -137,15 +149,35 @@ def read_results(folder: str | Path) -> Results:
 
 
 def _plain(key: str, value: SupportsFloat | None) -> Figure:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > _MOST:
+            raise VQAudioError(f"result {shown(key)} is {shown(value)}, expected a number of at most {_MOST}")
         return value
     if isinstance(value, (str, bytes, bool)):
-        raise VQAudioError(f"result {key!r} is {value!r}, expected a number")
+        raise VQAudioError(f"result {shown(key)} is {shown(value)}, expected a number")
     try:
         number = float(value)
     except (TypeError, ValueError, RuntimeError) as error:  # the last: a tensor of several elements
-        raise VQAudioError(f"result {key!r} is {value!r}, expected a number") from error
+        raise VQAudioError(f"result {shown(key)} is {shown(value)}, expected a number") from error
     if not math.isfinite(number):
         logger.warning("result %s is %s: reported as not measured", key, number)
         return None
     return number
+
+
+def _interval(value: Any, origin: str) -> Interval:
+    ends = value if isinstance(value, list) else []
+    if len(ends) != 2 or not all(isinstance(end, (int, float)) and abs(end) <= _MOST for end in ends):  # NaN is not
+        raise VQAudioError(f"{origin} is {shown(value)}, expected its two ends")
+    return float(ends[0]), float(ends[1])
+
+
+def _text(value: Any, origin: str) -> str:
+    if not isinstance(value, str):
+        raise VQAudioError(f"{origin} is {shown(value)}, expected text")
+    return value
+
+
+_TAKE: Mapping[str, Callable[[Any, str], Any]] = {"intervals": _interval, "not_measured": _text, "about": _text}

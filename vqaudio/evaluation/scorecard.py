@@ -9,7 +9,6 @@ prior, decoder ──▶ unconditional samples at several temperatures
 from __future__ import annotations
 
 import functools
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from vqaudio.units.extract import extract_units
 from vqaudio.units.sharding import Shard
 from vqaudio.units.spec import SPEC_FILE, UnitSpec, check_compatible
 from vqaudio.units.text import read_frame_units
+from vqaudio.untrusted import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -249,7 +249,7 @@ def _read_record(path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
     except (OSError, ValueError) as error:
         raise VQAudioError(f"{path} cannot be read: {error}") from error
     if not isinstance(record, dict):

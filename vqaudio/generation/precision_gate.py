@@ -13,11 +13,13 @@ from pathlib import Path
 
 from vqaudio.audio.atomic import write_text_whole
 from vqaudio.errors import ModelError
+from vqaudio.untrusted import KIB, read_json, shown
 
 LIMITS = {"bfloat16": 0.002, "int8": 0.02}
 """Largest rise in bits per sample against float32."""
 RECORD_FILE = "precision.json"
 FORMAT_VERSION = 1
+LARGEST_RECORD = 64 * KIB
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,15 @@ class PrecisionRecord:
         if not path.exists():
             return None
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path, LARGEST_RECORD)
             if record["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format_version {record['format_version']!r}, expected {FORMAT_VERSION}")
             rises = {str(name): float(rise) for name, rise in record["rises"].items()}
             return cls(str(record["weights"]), float(record["bits_per_sample"]), rises, int(record["utterances"]),
                        float(record["seconds"]))  # fmt: skip
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{path} is not a record of precisions ({error!r}); `vqaudio check-precision` writes it anew"
+                f"{path} is not a record of precisions ({shown(error)}); `vqaudio check-precision` writes it anew"
             ) from error
 
 

@@ -9,34 +9,39 @@ from typing import Any, TypeVar
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from vqaudio.audio.atomic import write_text_whole, write_whole
-from vqaudio.config import PriorConfig, VQVAEConfig, from_dict, to_dict
+from vqaudio.audio.fileset import replace_files
+from vqaudio.config import PriorConfig, VQVAEConfig
+from vqaudio.config_files import from_dict, to_dict
 from vqaudio.errors import ConfigError, ModelError, did_you_mean
 from vqaudio.models.prior import UnitPrior
 from vqaudio.models.vqvae import VQVAE
+from vqaudio.models.weights import pack_weights, read_weights
+from vqaudio.untrusted import MIB, read_text, read_yaml, shown
 
 FORMAT_VERSION = 1
 KINDS: dict[str, tuple[type[nn.Module], type]] = {"vqvae": (VQVAE, VQVAEConfig), "prior": (UnitPrior, PriorConfig)}
 M = TypeVar("M", VQVAE, UnitPrior)
+MOST_SPEAKERS = 1_000_000
+LARGEST_SPEAKERS = 64 * MIB
 
 
 def save_model(folder: str | Path, model: VQVAE | UnitPrior, speakers: Sequence[str], about: dict[str, Any]) -> None:
     """Write a model folder. `about` holds plain facts to keep in config.yaml, such as a prior's unit specification.
 
-    The weights come last: a folder with weights is whole.
+    The weights come last: a folder with weights is whole. Where a model was there, it stays until the new one is.
     """
     folder = Path(folder)
     kind = next(name for name, (cls, _) in KINDS.items() if isinstance(model, cls))
     config = {"kind": kind, "format_version": FORMAT_VERSION, **about, "model": to_dict(model.config)}
-    weights = folder / "model.safetensors"
-    write_text_whole(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    write_text_whole(folder / "speakers.txt", "".join(f"{name}\n" for name in speakers))
-    with write_whole(weights) as file:
-        file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}))
+    contents = {
+        "config.yaml": [yaml.safe_dump(config, sort_keys=False)],
+        "speakers.txt": [f"{name}\n" for name in speakers],
+        "model.safetensors": [pack_weights(model.state_dict())],
+    }
+    replace_files(folder, contents)
 
 
 def load_vqvae(folder: str | Path, device: str | torch.device = "cpu") -> tuple[VQVAE, list[str]]:
@@ -89,11 +94,16 @@ def read_speakers(folder: str | Path) -> list[str]:
     """Return the names of the speakers that the model in `folder` knows, in the order of their indices."""
     path = Path(folder) / "speakers.txt"
     try:
-        speakers = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
+        speakers = read_text(path, LARGEST_SPEAKERS).split(maxsplit=MOST_SPEAKERS)
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
+    if len(speakers) > MOST_SPEAKERS:
+        raise ModelError(f"{path}: expected one speaker a line, at most {MOST_SPEAKERS:,}; found more")
     if not speakers or len(set(speakers)) != len(speakers):
         raise ModelError(f"{path}: expected one speaker a line, each once; found {len(speakers)} names")
+    strange = next((name for name in speakers if not name.isprintable()), None)
+    if strange is not None:
+        raise ModelError(f"{path}: expected one speaker a line, without control characters; found {shown(strange)}")
     return speakers
 
 
@@ -108,10 +118,23 @@ def _load(folder: str | Path, kind: str, device: str | torch.device) -> tuple[An
         config = from_dict(config_class, about.pop("model", None))
     except ConfigError as error:
         raise ModelError(f"{folder / 'config.yaml'}: {error}") from error
-    with torch.random.fork_rng(devices=[]):  # building draws initial weights: leave the caller's generator alone
+    # On `meta` a model takes no memory; all that it will take is in the file, or the file does not fit. Building draws
+    # initial weights all the same: leave the caller's generator alone.
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _Unset():
         model = model_class(config, len(speakers))
-    _load_weights(model, folder / "model.safetensors")
+    weights = read_weights(folder / "model.safetensors", model.state_dict())
+    model.load_state_dict(weights, assign=True)
     return model.eval().requires_grad_(False).to(device), speakers, about
+
+
+class _Unset(TorchFunctionMode):
+    """Sets no initial weights: on `meta` there are none to set, and torch would import its compiler for it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -122,17 +145,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{_model_inside(folder)}"
         )
     try:
-        about = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        about = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
-    if not isinstance(about, dict) or about.get("kind") not in KINDS:
+    if not isinstance(about, dict) or about.get("kind") not in list(KINDS):
         raise ModelError(
             f"{path} does not describe a model: expected `kind: vqvae` or `kind: prior`.{_model_inside(folder)}"
         )
     if about.get("format_version") != FORMAT_VERSION:
-        raise ModelError(
-            f"{path} has format version {about.get('format_version')!r}; this version of vqaudio reads {FORMAT_VERSION}"
-        )
+        version = shown(about.get("format_version"))
+        raise ModelError(f"{path} has format version {version}; this version of vqaudio reads {FORMAT_VERSION}")
     return about
 
 
@@ -140,22 +162,3 @@ def _model_inside(folder: Path) -> str:
     """Return the hint that fits who gave the experiment folder, which holds the model's."""
     inside = sorted(weights.parent for weights in folder.glob("*/model.safetensors"))
     return f" Did you mean {inside[0]}?" if inside else ""
-
-
-def _load_weights(model: nn.Module, path: Path) -> None:
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read as weights: {error}") from error
-    expected = model.state_dict()
-    problems = [f"lacks {name}" for name in expected if name not in weights]
-    problems += [f"has the unknown tensor {name}" for name in weights if name not in expected]
-    problems += [
-        f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
-    if problems:
-        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-        raise ModelError(f"{path} does not fit its config.yaml: {'; '.join(problems[:5])}{more}")
-    model.load_state_dict(weights)

@@ -49,6 +49,8 @@ def smooth_over_levels_(weight: Tensor, std: float) -> None:
     neighbouring levels start out alike, as the sounds they stand for are, instead of having to become so. (At equal
     steps this saves 0.2 bits a sample in the first hundreds of steps; see docs/default-configuration.md.)
     """
+    if weight.is_meta:  # a shape without values: torch would import its compiler to compute none
+        return
     classes, channels = weight.shape
     levels = (torch.arange(classes)[:, None] + 0.5) / classes  # in (0, 1)
     frequencies = torch.arange(min(HARMONICS, classes))

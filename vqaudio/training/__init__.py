@@ -1,4 +1,4 @@
 """Training: one loop for the VQ-VAE and the prior, checkpoints, precision, TensorBoard.
 
-    task (what is learned: batches, loss, evaluation) ──▶ loop (steps, log, checkpoints, signals) ──▶ experiment folder
+task (what is learned: batches, loss, evaluation) ──▶ loop (steps, log, checkpoints, signals) ──▶ experiment folder
 """

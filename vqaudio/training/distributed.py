@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from vqaudio.models.ranks import mean_over_ranks
 
 if TYPE_CHECKING:
-    from vqaudio.training.loop import Task
+    from vqaudio.training.task import Task
 
 T = TypeVar("T")
 COMPUTE_PATIENCE = timedelta(minutes=30)
@@ -103,6 +104,20 @@ def seed_of_rank(seed: int, rank: int, step: int = 0) -> int:
     return seed if rank == step == 0 else int(np.random.SeedSequence([seed, rank, step]).generate_state(1)[0])
 
 
+def changed_shares(before: tuple[int, int], now: tuple[int, int], batch_size: int, step: int) -> str:
+    """Return what it means for a training, after `step` steps, that its ranks and the micro-batches of each change."""
+    names = zip(("ranks", "accumulate_steps"), before, now)
+    changes = ", ".join(f"{name}: {old} until here, {new} from here on" for name, old, new in names if old != new)
+    old, new = (ranks * parts * batch_size for ranks, parts in (before, now))
+    crops = f"A step takes {new} crops, as until here"
+    if old != new:
+        crops = f"A step takes {new} crops instead of {old}; the place in the data is that of step {step} with so many"
+    return (
+        f"{changes}. {crops}; ranks and micro-batches draw random numbers of their own. The result is not, bit for "
+        "bit, that of a training without this change"
+    )
+
+
 _DDP_OPTIONS = inspect.signature(nn.parallel.DistributedDataParallel).parameters
 
 
@@ -146,6 +161,10 @@ class Replicas:
     def loss(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of this rank's batch, and its scalars: their means over the ranks are those of all."""
         return self._module(batch, step)
+
+    def kept_here(self) -> AbstractContextManager:
+        """Return the context in which losses and their gradients, added up, stay with this rank."""
+        return self._module.no_sync()
 
     def average_late_gradients(self) -> None:
         """Finish what `backward` began."""

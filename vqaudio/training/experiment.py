@@ -1,25 +1,34 @@
 """The experiment folder: its lock, its configuration, its log.
 
-exp/<name>/ config.yaml  train.log  train.json  tensorboard/  checkpoints/  model/
+exp/<name>/ .lock  config.yaml  train.log  train.json  tensorboard/  checkpoints/  model/
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from vqaudio.audio.atomic import write_text_whole
-from vqaudio.config import to_dict
-from vqaudio.errors import TrainingError, VQAudioError
+from vqaudio.audio.atomic import remove_unfinished, write_text_whole
+from vqaudio.audio.lock_file import locked
+from vqaudio.config_files import to_dict
+from vqaudio.errors import TrainingError
 from vqaudio.training.checkpoint import checkpoint_paths
+from vqaudio.untrusted import read_yaml
+
+logger = logging.getLogger(__name__)
+LOCK_FILE = ".lock"
+CHANGEABLE = tuple(
+    f"training.{name}_interval" for name in ("log", "eval", "audio", "checkpoint")
+) + ("training.keep_checkpoints", "training.publish", "training.accumulate_steps")  # fmt: skip
+"""Settings that a training may go on with another value of: no weight depends on them. On accumulate_steps they do, but
+with the number of ranks it may change so that a step stays what it is; the trainer says what the change means."""
 
 
 class Experiment:
@@ -42,63 +51,117 @@ class Experiment:
         if not mine:
             yield
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("a+")
-        except OSError as error:
-            raise VQAudioError(f"cannot write into the experiment folder {self.folder}: {error.strerror}") from error
-        with lock:
-            self._take(lock)
+        with locked(self.folder / LOCK_FILE, self._refusal):
             self._check_config(config, resume)
-            handler = logging.FileHandler(self.folder / "train.log", encoding="utf-8")
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-            # A full disk must not end a training for the sake of its log.
-            handler.handleError = lambda record: None  # type: ignore[method-assign]
-            root = logging.getLogger("vqaudio")
-            level = root.level
-            root.setLevel(min(root.getEffectiveLevel(), logging.INFO))
-            root.addHandler(handler)
-            try:
+            for folder in (self.folder, self.checkpoints, self.model):
+                remove_unfinished(folder)
+            with self._logged():
                 yield
-            finally:
-                root.removeHandler(handler)
-                root.setLevel(level)
-                handler.close()
+
+    def is_published(self) -> bool:
+        """Whether a training has ended here: its model and train.json are written last."""
+        return (self.model / "model.safetensors").is_file() and self.summary.is_file()
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write train.json: how long the training took, how fast it was, and on what."""
         write_text_whole(self.summary, json.dumps(summary, indent=2) + "\n")
 
-    def _take(self, lock) -> None:
+    def _refusal(self, holder: str) -> TrainingError:
+        return TrainingError(
+            f"another training is running in {self.folder} ({holder}); wait for it, stop it, or give another --expdir"
+        )
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Append what is logged to train.log within the block."""
+        handler = _LogFile(self.folder / "train.log", encoding="utf-8", delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        root = logging.getLogger("vqaudio")
+        level = root.level
+        root.setLevel(min(root.getEffectiveLevel(), logging.INFO))
+        root.addHandler(handler)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            raise TrainingError(
-                f"another training is running in {self.folder} (process {lock.read().strip() or 'unknown'}); "
-                "wait for it, stop it, or give another --expdir"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+            yield
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+            handler.close()
 
     def _check_config(self, config: Any, resume: str) -> None:
+        """Refuse to go on with another configuration; write this one where it is not there yet."""
         path, plain = self.folder / "config.yaml", to_dict(config)
-        has_run = bool(checkpoint_paths(self.checkpoints))
-        if has_run and resume == "never":
-            raise TrainingError(f"{self.folder} holds a run already; give another --expdir, or --resume auto to go on")
-        if has_run and path.is_file():
-            different = _differences(yaml.safe_load(path.read_text(encoding="utf-8")), plain)
-            if different:
+        before = None
+        if checkpoint_paths(self.checkpoints):
+            if resume == "never":
                 raise TrainingError(
-                    f"{self.folder} holds a run with another configuration: {'; '.join(different)}. "
-                    "Give another --expdir, or remove the folder to start anew"
+                    f"{self.folder} holds a run already; give another --expdir, or --resume auto to go on"
                 )
-        write_text_whole(path, yaml.safe_dump(plain, sort_keys=False))
+            before = self._configuration_before(path)
+        if before is not None:
+            _compare(before, plain, self.folder)
+        if before != plain:
+            write_text_whole(path, yaml.safe_dump(plain, sort_keys=False))
+
+    def _configuration_before(self, path: Path) -> Any:
+        """Return the configuration of the run in the folder; None, with a warning, where the file is gone."""
+        try:
+            before = read_yaml(path)
+            if not isinstance(before, dict):
+                raise ValueError(f"it holds {before!r}, expected a mapping of keys")
+            return before
+        except FileNotFoundError:
+            logger.warning("%s is missing: whether the run began with this configuration is not known", path)
+            return None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise TrainingError(
+                f"{path}, the configuration of the run in this folder, cannot be read: {reason}. Put it right, or "
+                "remove the file to go on with the one that is given now"
+            ) from error
 
 
-def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+class _LogFile(logging.FileHandler):
+    """A log that a training does without where the disk fails: once that is told, it goes on as soon as there is room.
+
+    With `delay`, so that opening the file may fail, too.
+    """
+
+    _told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # on opening
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._told:
+            self._told = True
+            logger.warning("cannot write %s: %s; training goes on", self.baseFilename, sys.exc_info()[1])
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+def _compare(before: Any, now: Any, folder: Path) -> None:
+    """Refuse what would change the training; say what else is different."""
+    differences = _differences(before, now)
+    grave = [text for key, text in differences.items() if key not in CHANGEABLE]
+    if grave:
+        raise TrainingError(
+            f"{folder} holds a run with another configuration: {'; '.join(grave)}. "
+            "Give another --expdir, or remove the folder to start anew"
+        )
+    for text in differences.values():
+        logger.info("%s", text)
+
+
+def _differences(old: Any, new: Any, where: str = "") -> dict[str, str]:
+    """Return what differs, in words, by the path of its keys."""
     if isinstance(old, dict) and isinstance(new, dict):
-        keys = list(dict.fromkeys([*old, *new]))
-        return [d for k in keys for d in _differences(old.get(k), new.get(k), f"{where}.{k}" if where else str(k))]
-    return [] if old == new else [f"{where} was {old!r}, now {new!r}"]
+        found = {}
+        for key in dict.fromkeys([*old, *new]):
+            found |= _differences(old.get(key), new.get(key), f"{where}.{key}" if where else str(key))
+        return found
+    return {} if old == new else {where: f"{where or 'the configuration'} was {old!r}, now {new!r}"}

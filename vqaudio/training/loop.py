@@ -1,111 +1,52 @@
 """The training loop: what the VQ-VAE and the prior have in common.
 
     resume ─▶ ┌ batch ─▶ loss ─▶ gradients ─▶ step ─▶ average ┐ ─▶ publish
-              └──── log · evaluate · checkpoint · signals ────┘
+              └──── log · checkpoint · evaluate · signals ────┘
+
+A checkpoint comes before every evaluation, and before the model is published: whatever ends the process then, only the
+evaluation is to be done again.
 
 On several ranks all do this side by side, gradients are averaged, and rank 0 does for all what is written anywhere.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
-import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from vqaudio.config import OptimizationConfig, to_dict
+from vqaudio.config import OptimizationConfig
+from vqaudio.config_files import to_dict
 from vqaudio.errors import TrainingError
 from vqaudio.training.averaging import WeightAverage
-from vqaudio.training.checkpoint import load_newest, save_checkpoint
-from vqaudio.training.distributed import ALONE, Ranks, Replicas, seed_of_rank
+from vqaudio.training.checkpoint import Damaged, load_checkpoint
+from vqaudio.training.distributed import ALONE, Ranks, changed_shares, seed_of_rank
+from vqaudio.training.divergence import Divergence
 from vqaudio.training.experiment import Experiment
+from vqaudio.training.guard import Guard
+from vqaudio.training.heartbeat import DONE, STOPPED, TRAINING, Heartbeat, facts_of
+from vqaudio.training.keeping import Checkpoints, tensor_bytes
 from vqaudio.training.machine import describe_machine
 from vqaudio.training.monitor import Monitor
-from vqaudio.training.monitor_layout import Charts
 from vqaudio.training.precision import autocast, choose_precision, keep_freed_memory
+from vqaudio.training.progress import Interval, Progress, format_seconds
+from vqaudio.training.random_state import random_state, set_random_state
 from vqaudio.training.schedule import Schedule
-from vqaudio.training.signals import StopRequest
+from vqaudio.training.signals import Interrupted, StopRequest
+from vqaudio.training.task import Task
 from vqaudio.training.update import NonFinite, Update
 
 logger = logging.getLogger(__name__)
-
-
-class Task(Protocol):
-    """What is learned. `model` is averaged and published; `modules` (with it) are trained and kept in checkpoints."""
-
-    model: nn.Module
-    modules: nn.ModuleDict
-    items: str
-    """What `items_per_step` counts, in the plural: 'samples' or 'units'."""
-    items_per_step: int
-    """Of one rank."""
-    late_parameters: list[nn.Parameter]
-    """Those on which the loss of the first steps does not depend."""
-    config: Any
-    """The whole configuration, a dataclass."""
-    charts: Charts
-    """How TensorBoard groups the scalars."""
-
-    def batches(self, start_step: int) -> Iterator[Any]:
-        """Yield this rank's batches of steps `start_step`, …: a function of seed and step alone."""
-
-    def names(self, batch: Any) -> str:
-        """Name the utterances of a batch, for messages."""
-
-    def loss(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch, and scalars for the log by their TensorBoard names."""
-
-    def after_step(self, step: int) -> None:
-        """Do what follows the optimizer's step number `step` (0, 1, …): the codebook's own learning."""
-
-    def window_scalars(self) -> dict[str, float]:
-        """Return scalars over the window since the last call and over all ranks, and begin a new one."""
-
-    def evaluate(self, monitor: Monitor, step: int, last: bool) -> dict[str, float]:
-        """Return scalars on the dev set, and show what there is to see and hear. On rank 0 alone."""
-
-    def publish(self, folder: Path) -> None:
-        """Write the model folder. On rank 0 alone."""
-
-
-@dataclass
-class Progress:
-    """What is known of a run beside its weights; kept in checkpoints."""
-
-    step: int = 0
-    elapsed: float = 0.0
-    """Seconds of training, over all resumptions."""
-    total_steps: int | None = None
-    throughput: float = 0.0
-    """Items per second of the steps alone, over the last interval of the log."""
-
-
-@dataclass
-class Interval:
-    """Sums since the last line of the log."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
-    seconds: float = 0.0
-
-    def add(self, scalars: Mapping[str, Tensor | float], seconds: float) -> None:
-        """Take in one step."""
-        for name, value in scalars.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.steps += 1
-        self.seconds += seconds
-
-    def means(self) -> dict[str, float]:
-        """Return the mean of each scalar."""
-        return {name: total / self.steps for name, total in self.sums.items()}
 
 
 class Trainer:
@@ -127,42 +68,56 @@ class Trainer:
         self.update = Update(task, config, device)
         self.average = WeightAverage(task.model, config.weight_average)
         self.schedule = Schedule(config)
-        self.progress = Progress()
+        self.progress = Progress(accumulate_steps=config.accumulate_steps)
         self.monitor = Monitor(experiment.tensorboard if ranks.first else None)
-        self.last_checkpoint: Path | None = None
+        self.checkpoints = Checkpoints(experiment.checkpoints, config.keep_checkpoints)
+        per_item = f"bits_per_{task.items[:-1]}"
+        self.divergence = Divergence(config, f"loss/{per_item}", f"loss/unigram_{per_item}", task.frequencies.chance)
+        self.guard = Guard(self.divergence, experiment.checkpoints, ranks)
+        self.heartbeat = Heartbeat(experiment.folder if ranks.first else None, lambda: facts_of(self))
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The last whole checkpoint, on rank 0."""
+        return self.checkpoints.last
 
     def run(self) -> bool:
         """Train to the end and publish the model; False where a signal ended it before (a checkpoint was saved)."""
+        with self.heartbeat.watched():
+            return self._run()
+
+    def _run(self) -> bool:
         keep_freed_memory()
+        self.heartbeat.beat("starting")
         self._resume()
         self.monitor.begin(self.progress.step, to_dict(self.task.config), self.task.charts)
-        if self.schedule.is_done(self.progress.step):
+        if self.schedule.is_done(self.progress.step) and self.ranks.from_first(self.experiment.is_published):
             logger.info("the training is done already: %d steps in %s", self.progress.step, self.experiment.folder)
-            if not self.ranks.from_first((self.experiment.model / "model.safetensors").exists):
-                self._finish()
-                self.monitor.close()
+            self.heartbeat.beat(DONE)
             return True
+        if self.ranks.first:
+            self.checkpoints.require_room(self._size_of_checkpoints())
         self._set_precision()
         if not self.ranks.alone:  # after the precision was measured: its hooks wait for every rank's gradients
-            self.update.replicas = Replicas(self.task)
+            self.update.replicate(self.precision)
         self._introduce()
         try:
             with StopRequest(insistent=self.ranks.alone) as stop:
-                stopped = self._steps(stop)
+                stopped = self._steps(stop) or self._finish(stop)
                 if stopped is not None:
                     self._stop_at(stopped)
-                    return False
-            self._finish()
-            return True
+            return stopped is None
         finally:
             self.monitor.close()
 
     def _introduce(self) -> None:
         parameters, machine = sum(p.numel() for p in self.update.parameters), describe_machine(self.device, self.ranks)
         logger.info("%s parameters, %s", f"{parameters:,}", machine)
-        if not self.ranks.alone:
-            count, size = self.ranks.world_size, self.config.batch_size
-            logger.info("%d ranks × batch_size %d = %d crops per step", count, size, count * size)
+        ranks, size, parts = self.ranks.world_size, self.config.batch_size, self.config.accumulate_steps
+        if ranks * parts > 1:
+            factors = [f"{ranks} ranks"] * (ranks > 1) + [f"batch_size {size}"]
+            factors += [f"accumulate_steps {parts}"] * (parts > 1)
+            logger.info("%s = %d crops per step", " × ".join(factors), ranks * self.config.crops_per_step)
 
     def _steps(self, stop: StopRequest) -> signal.Signals | None:
         """Train to the end, or until a signal reaches any of the ranks: return it."""
@@ -171,29 +126,45 @@ class Trainer:
         interval, before = Interval(), time.perf_counter()
         disable = None if self.ranks.first else True
         bar = tqdm(total=schedule.total_steps, initial=progress.step, unit="step", disable=disable, dynamic_ncols=True)
+        if self.ranks.alone:  # several ranks would not break off at the same place
+            self.task.interruptible = stop.interruptible
+        if progress.step and self._is_evaluated(progress.step) and not self.checkpoints.is_evaluated(progress.step):
+            self._evaluate(stop)  # the checkpoint was saved before it
         stopped = self.ranks.agreed_stop(stop.signal)
-        with bar:
+        with bar, closing(batches):
             while not schedule.is_done(progress.step) and stopped is None:
                 start = time.perf_counter()
-                scalars = self._step(next(batches))
+                try:
+                    scalars = self._step(next(batches))
+                except Interrupted:
+                    return stop.signal
                 interval.add(scalars, time.perf_counter() - start)
                 progress.step += 1
                 if progress.step % config.log_interval == 0:
                     self._log(interval)
                     interval = Interval()
-                if progress.step % config.eval_interval == 0 and not schedule.is_done(progress.step):
-                    self._evaluate(last=False)
                 now = time.perf_counter()
                 progress.elapsed, before = progress.elapsed + now - before, now
                 self._plan()
                 self._show(bar)
-                if progress.step % config.checkpoint_interval == 0:
-                    self._checkpoint()
+                self.guard.look(progress.step)
+                self._save_and_evaluate(stop)
+                self.heartbeat.beat(TRAINING)
                 stopped = self.ranks.agreed_stop(stop.signal)
-        close = getattr(batches, "close", None)
-        if close:
-            close()
         return stopped
+
+    def _save_and_evaluate(self, stop: StopRequest) -> None:
+        """Save a checkpoint where one is due, and evaluate where that is due."""
+        step = self.progress.step
+        if self._is_evaluated(step):
+            self._checkpoint()
+            self._evaluate(stop)
+        elif step % self.config.checkpoint_interval == 0 and not self.schedule.is_done(step):
+            self._checkpoint()
+
+    def _is_evaluated(self, step: int) -> bool:
+        """Whether there is an evaluation after `step` steps; the one at the end is another."""
+        return step % self.config.eval_interval == 0 and not self.schedule.is_done(step)
 
     def _plan(self) -> None:
         """Fix the number of steps when the time has come, by rank 0's clock."""
@@ -207,37 +178,25 @@ class Trainer:
 
     def _stop_at(self, stopped: signal.Signals) -> None:
         StopRequest.latest = stopped  # it may have reached another rank
-        self._checkpoint()
+        self._checkpoint(needed=True)
         self.ranks.wait()  # torchrun ends all ranks when the first one has gone: not before it is written
         if self.ranks.first:
             logger.warning(
                 "%s: stopped after step %d, saved in %s; the same command goes on from there",
                 stopped.name, self.progress.step, self.last_checkpoint,
             )  # fmt: skip
+        self.heartbeat.beat(STOPPED, f"{stopped.name}; saved in {self.last_checkpoint}")
 
     def _step(self, batch: Any) -> dict[str, Tensor | float]:
         step = self.progress.step
         try:
             scalars = self.update.step(batch, step, self.schedule.learning_rate(step), self.precision)
         except NonFinite as found:
-            self._stop_at_nonfinite(batch, found)
+            self.guard.stop(step, found, self.task.names(batch))
         self.task.after_step(step)
         self.average.update(step)
+        self.divergence.take(scalars)
         return scalars
-
-    def _stop_at_nonfinite(self, batch: Any, found: NonFinite) -> NoReturn:
-        """Raise TrainingError on all ranks: where the loss is not finite on one, no rank has a finite gradient."""
-        last = self.ranks.from_first(lambda: self.last_checkpoint)
-        good = f"the last good checkpoint is {last}" if last else "no checkpoint yet"
-        losses = self.ranks.gathered((found.loss, self.task.names(batch)))
-        chosen = [rank for rank, (value, _) in enumerate(losses) if not math.isfinite(value)] or [0]
-        value, names = losses[chosen[0]]
-        where = "" if self.ranks.alone else f" on rank {', '.join(map(str, chosen))} of {self.ranks.world_size}"
-        raise TrainingError(
-            f"step {self.progress.step}: the loss is {value}{where} and the gradient's norm {found.norm}; nothing was "
-            f"updated. Utterances of the batch: {names}. {good[0].upper()}{good[1:]}. A lower "
-            "training.learning_rate, or training.precision=float32, often helps"
-        )
 
     def _log(self, interval: Interval) -> None:
         progress = self.progress
@@ -249,22 +208,40 @@ class Trainer:
         left = self.schedule.seconds_left(progress.step, progress.elapsed)
         shown = "  ".join(f"{name.split('/')[-1]} {value:.4g}" for name, value in scalars.items())
         logger.info("step %d  %s  %s left", progress.step, shown, format_seconds(left))
+        self.heartbeat.logged()
 
-    def _evaluate(self, last: bool) -> None:
-        """Evaluate and show, on rank 0.
+    def _evaluate(self, stop: StopRequest, last: bool = False) -> None:
+        """Evaluate and show, on rank 0; a signal breaks it off.
 
         Meanwhile the other ranks wait where ranks agree next, in `control`: not in NCCL, whose patience would end.
         """
         if not self.ranks.first:
             return
-        training = self.task.modules.training
-        self.task.modules.eval()
-        with self.average.applied(), torch.inference_mode(), autocast(self.device, self.precision):
-            scalars = self.task.evaluate(self.monitor, self.progress.step, last)
-        self.task.modules.train(training)
-        self.monitor.scalars(scalars, self.progress.step)
+        step = self.progress.step
+        self.heartbeat.beat("evaluating")
+        try:
+            with self._as_published(), stop.interruptible():
+                scalars = self.task.evaluate(self.monitor, step, last)
+        except Interrupted:
+            logger.info("step %d  the evaluation was broken off; it is done again when the training goes on", step)
+            return
+        self.monitor.scalars(scalars, step)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
-        logger.info("step %d  on the dev set: %s", self.progress.step, shown)
+        logger.info("step %d  on the dev set: %s", step, shown)
+        self.monitor.flush()  # before it counts as done
+        self.checkpoints.take_score(step, self.task.score, scalars)
+
+    @contextmanager
+    def _as_published(self) -> Iterator[None]:
+        """Give the model its averaged weights, for use alone; what is drawn at random is drawn again afterwards."""
+        training, random = self.task.modules.training, random_state(self.device)
+        self.task.modules.eval()
+        try:
+            with self.average.applied(), torch.inference_mode(), autocast(self.device, self.precision):
+                yield
+        finally:
+            self.task.modules.train(training)
+            set_random_state(random, self.device)
 
     def _show(self, bar: tqdm) -> None:
         if bar.disable:
@@ -274,17 +251,51 @@ class Trainer:
         bar.set_postfix_str(f"{format_seconds(left)} left", refresh=False)
         bar.update(self.progress.step - bar.n)
 
-    def _finish(self) -> None:
-        self._evaluate(last=True)
-        if self.ranks.first:
-            with self.average.applied():
-                self.task.publish(self.experiment.model)
+    def _finish(self, stop: StopRequest) -> signal.Signals | None:
+        """Save, evaluate and publish; return the signal that came before the model was published."""
         self._checkpoint()
+        self._evaluate(stop, last=True)
+        stopped = self.ranks.agreed_stop(stop.signal)
+        if stopped is not None:
+            return stopped
+        if self.ranks.first:
+            self.heartbeat.beat("publishing")
+            self._publish()
+        self._checkpoint(needed=True)  # if it failed above: the model is there now, but its end is to be known as well
         self.monitor.hyperparameters(to_dict(self.task.config), self.progress.elapsed)
         if self.ranks.first:
             self._write_summary()
         logger.info("done: %d steps in %s; model in %s", self.progress.step,
                     format_seconds(self.progress.elapsed), self.experiment.model)  # fmt: skip
+        self.heartbeat.beat(DONE)
+        return None
+
+    def _publish(self) -> None:
+        """Write the model folder, of the last weights or of those with the best score on the dev set."""
+        best = self.checkpoints.best
+        with ExitStack() as stack:
+            if self.config.publish == "best" and best is not None and best.step != self.progress.step:
+                try:
+                    state = load_checkpoint(self.experiment.checkpoints / best.checkpoint)
+                except Damaged as error:
+                    logger.warning("%s: %s. The last weights are published", best.checkpoint, error)
+                else:
+                    stack.enter_context(self._weights_of(state))
+                    logger.info("publishing %s: %s %.4g", best.checkpoint, best.score, best.value)
+            stack.enter_context(self.average.applied())
+            self.task.publish(self.experiment.model)
+
+    @contextmanager
+    def _weights_of(self, state: Mapping[str, Any]) -> Iterator[None]:
+        """Give the modules and their average the weights of another checkpoint within the block."""
+        own = copy.deepcopy((self.task.modules.state_dict(), self.average.state_dict()))
+        try:
+            self.task.modules.load_state_dict(state["modules"])
+            self.average.load_state_dict(state["average"])
+            yield
+        finally:
+            self.task.modules.load_state_dict(own[0])
+            self.average.load_state_dict(own[1])
 
     def _write_summary(self) -> None:
         self.experiment.write_summary(
@@ -292,86 +303,96 @@ class Trainer:
                 "steps": self.progress.step,
                 "train_seconds": round(self.progress.elapsed, 1),
                 f"train_{self.task.items}_per_second": round(self.progress.throughput, 1),
-                "precision": str(self.precision).removeprefix("torch."),
+                "precision": self.progress.precision,
                 "machine": describe_machine(self.device, self.ranks),
                 "world_size": self.ranks.world_size,
             }
         )
 
     def _set_precision(self) -> None:
-        """Choose the precision: rank 0's choice, for all. All ranks measure, side by side as they will train."""
+        """Choose the precision: rank 0's choice, for all. All ranks measure, side by side as they will train.
+
+        A training that goes on keeps its own.
+        """
+        if self.progress.precision is not None:
+            self.precision = getattr(torch, self.progress.precision)
+            return
         batch = next(self.task.batches(0))
-        random = self._random()
+        random = random_state(self.device)
 
         def step() -> None:
-            loss, _ = self.task.loss(batch, 0)
+            loss, _ = self.task.loss(self.task.begin_step(batch, 0)[0], 0)
             loss.backward()
 
         chosen = choose_precision(self.config.precision, step, self.device)
         self.precision = self.ranks.from_first(lambda: chosen)
+        self.progress.precision = str(self.precision).removeprefix("torch.")
         if self.config.precision == "auto":  # measuring has drawn random numbers and filled windows: undo it
             self.update.optimizer.zero_grad(set_to_none=True)
             self.task.window_scalars()
-            self._set_random(random)
+            set_random_state(random, self.device)
 
-    def _checkpoint(self) -> None:
-        random, *of_others = self.ranks.gathered(self._random())
-        if not self.ranks.first:
+    def _checkpoint(self, needed: bool = False) -> None:
+        """Save all that resuming needs, unless it is saved already; on all ranks, of which rank 0 writes."""
+        if self.ranks.from_first(lambda: self.checkpoints.is_saved(self.progress.step)):
             return
-        state = {
-            "progress": asdict(self.progress),
+        random, *of_others = self.ranks.gathered(random_state(self.device))
+        learned = {
             "modules": self.task.modules.state_dict(),
             "optimizer": self.update.optimizer.state_dict(),
             "average": self.average.state_dict(),
+        }
+        self.guard.before_saving(self.progress.step, learned)
+        if not self.ranks.first:
+            return
+        self.heartbeat.beat("saving")
+        state = {
+            "progress": asdict(self.progress),
+            **learned,
+            "divergence": self.divergence.state_dict(),
             "random": random,
             "random_of_others": of_others,
         }
-        folder, keep = self.experiment.checkpoints, self.config.keep_checkpoints
-        self.last_checkpoint = save_checkpoint(folder, self.progress.step, state, keep)
+        self.checkpoints.save(self.progress.step, state, needed, self.divergence.good_step)
+
+    def _size_of_checkpoints(self) -> int:
+        """Return about how many bytes one takes: the modules, and for each parameter its average and two moments."""
+        return tensor_bytes(self.task.modules.state_dict()) + 3 * tensor_bytes(self.update.parameters)
 
     def _resume(self) -> None:
         self.precision = torch.float32
-        found = self.ranks.from_first(lambda: load_newest(self.experiment.checkpoints))
+        found = self.ranks.from_first(self.checkpoints.load_newest)
         if found is None:
             return
-        self.last_checkpoint, state = found
+        path, state = found
+        try:
+            self._restore(state)
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise TrainingError(
+                f"{path} is not of a training with this configuration: {reason}. Give another --expdir, or the "
+                "configuration that it began with"
+            ) from error
+        logger.info("going on from step %d (%s)", self.progress.step, path)
+        self._resume_random([state["random"], *state.get("random_of_others", [])])
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what a checkpoint holds, but for the random states."""
         self.progress = Progress(**state["progress"])
         self.schedule.total_steps = self.schedule.total_steps or self.progress.total_steps
         self.task.modules.load_state_dict(state["modules"])
         self.update.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
-        logger.info("going on from step %d (%s)", self.progress.step, self.last_checkpoint)
-        self._resume_random([state["random"], *state.get("random_of_others", [])])
+        self.divergence.load_state_dict(state["divergence"])
 
     def _resume_random(self, states: list[Mapping[str, Tensor]]) -> None:
         """Go on with the random numbers of each rank; ranks that there were not before begin theirs."""
         if self.ranks.rank < len(states):
-            self._set_random(states[self.ranks.rank])
+            set_random_state(states[self.ranks.rank], self.device)
         else:
             torch.manual_seed(seed_of_rank(self.seed, self.ranks.rank, self.progress.step))
-        now, before = self.ranks.world_size, len(states)
+        before = len(states), self.progress.accumulate_steps
+        now = self.ranks.world_size, self.config.accumulate_steps
+        self.progress.accumulate_steps = self.config.accumulate_steps
         if now != before and self.ranks.first:
-            logger.warning(
-                "ranks: %d until here, %d from here on. A step takes %d crops instead of %d; the place in the data is "
-                "that of step %d with so many; new ranks draw other random numbers. The result is not, bit for bit, "
-                "that of %d from beginning to end",
-                before, now, now * self.config.batch_size, before * self.config.batch_size, self.progress.step, before,
-            )  # fmt: skip
-
-    def _random(self) -> dict[str, Tensor]:
-        random = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self.device)
-        return random
-
-    def _set_random(self, random: Mapping[str, Tensor]) -> None:
-        torch.set_rng_state(random["cpu"].cpu())
-        if "cuda" in random and self.device.type == "cuda":
-            torch.cuda.set_rng_state(random["cuda"].cpu(), self.device)
-
-
-def format_seconds(seconds: float) -> str:
-    """Return 1:02:03 or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+            logger.warning("%s", changed_shares(before, now, self.config.batch_size, self.progress.step))

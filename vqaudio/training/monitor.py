@@ -1,9 +1,12 @@
-"""TensorBoard: scalars, sound and pictures, histograms and the codebook; a broken disk only silences it."""
+"""TensorBoard: scalars, sound and pictures, histograms and the codebook; a broken disk only silences it for a while."""
 
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,15 @@ from torch import Tensor
 from vqaudio.training.monitor_layout import Charts, flat, hyperparameter_summaries
 
 logger = logging.getLogger(__name__)
+PAUSE = 60.0
+"""Seconds without writing after a failure: a full disk may be so for a while only, and each try takes time."""
 
 
 class Monitor:
-    """Writes events into a folder, or nowhere. The first failure is logged and ends the writing, not the training.
+    """Writes events into a folder, or nowhere.
+
+    A failure does not end the training: it is logged, what comes within PAUSE seconds is left out, and what comes then
+    goes to a new file of events, which TensorBoard shows as going on from the old ones.
 
     A name is of one kind: TensorBoard shows neither sounds nor pictures of a name that it has met as another kind.
     """
@@ -26,7 +34,7 @@ class Monitor:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._writer = None
-        self._failed = folder is None
+        self._silent_until = 0.0 if folder is not None else float("inf")
         self._purge_step: int | None = None
 
     def begin(self, step: int, config: Mapping[str, Any], charts: Charts) -> None:
@@ -83,23 +91,48 @@ class Monitor:
         """Write the configuration of a training of `seconds` that has ended, for comparison with others."""
         self._write(lambda w: [w.file_writer.add_summary(s) for s in hyperparameter_summaries(flat(config), seconds)])
 
+    def flush(self) -> None:
+        """Write what there is to the disk."""
+        if self._writer is not None:
+            self._write(lambda w: w.flush())
+
     def close(self) -> None:
         """Flush and close the event file."""
         if self._writer is not None:
             self._write(lambda w: w.close())
 
     def _write(self, write: Callable) -> None:
-        if self._failed:
+        if time.monotonic() < self._silent_until:
             return
         try:
             if self._writer is None:
                 from torch.utils.tensorboard import SummaryWriter  # imports for a second
 
+                _leave_worker_errors_to_us()
                 self._writer = SummaryWriter(str(self.folder), purge_step=self._purge_step)
+                self._purge_step = None  # what a later file holds takes nothing away from this one
             write(self._writer)
         except (OSError, RuntimeError) as error:
-            self._failed = True
             logger.warning("cannot write TensorBoard's events to %s: %s; training goes on", self.folder, error)
+            self._silent_until = time.monotonic() + PAUSE
+            if self._writer is not None:
+                with suppress(OSError, RuntimeError):
+                    self._writer.close()
+                self._writer = None
+
+
+def _leave_worker_errors_to_us() -> None:
+    """Let no traceback be printed of the thread in which TensorBoard writes: its errors come to `_write`, too."""
+    if getattr(threading.excepthook, "of_monitor", False):
+        return
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not (isinstance(args.exc_value, OSError) and type(args.thread).__module__.startswith("tensorboard.")):
+            before(args)
+
+    hook.of_monitor = True  # type: ignore[attr-defined]
+    threading.excepthook = hook
 
 
 class CodeUsage:

@@ -17,7 +17,9 @@ def _chart(*scalars: str) -> list:
 def vqvae_charts(mel: bool) -> Charts:
     """Return the charts of a VQ-VAE's training, `mel`: with an auxiliary loss."""
     loss = {
-        "bits per sample": _chart("loss/bits_per_sample", "dev/bits_per_sample_true"),
+        "bits per sample; by counting alone": _chart(
+            "loss/bits_per_sample", "dev/bits_per_sample_true", "loss/unigram_bits_per_sample"
+        ),
         "quantizer (eq. 3)": _chart("loss/vq"),
     }
     return {
@@ -47,7 +49,9 @@ def prior_charts() -> Charts:
             ),
         },
         "Loss": {
-            "bits per unit": _chart("loss/bits_per_unit", "dev/bits_per_unit"),
+            "bits per unit; by counting alone": _chart(
+                "loss/bits_per_unit", "dev/bits_per_unit", "loss/unigram_bits_per_unit"
+            ),
             "bits at the end of an utterance": _chart("dev/end_bits_per_utterance"),
         },
         "Optimizer": _OPTIMIZER,

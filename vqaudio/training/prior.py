@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ from vqaudio.models.prior import UnitPrior
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.training.distributed import ALONE, Ranks
 from vqaudio.training.experiment import Experiment
+from vqaudio.training.frequencies import Frequencies
 from vqaudio.training.loop import Trainer
+from vqaudio.training.micro_batches import micro_batches
 from vqaudio.training.monitor import Monitor
 from vqaudio.training.monitor_layout import prior_charts
 from vqaudio.training.unit_rows import RowBatch, UnitRows
@@ -41,6 +44,8 @@ class PriorTask:
     """Rows of units, cross-entropy of the next symbol."""
 
     items = "units"
+    score = "dev/bits_per_unit"
+    interruptible = nullcontext
 
     def __init__(
         self,
@@ -54,9 +59,11 @@ class PriorTask:
     ) -> None:
         self.config, self.speakers, self.spec, self.vqvae = config, speakers, spec, vqvae
         self.model = UnitPrior(config.model, len(speakers))
-        self.modules = nn.ModuleDict({"model": self.model})
+        self.frequencies = Frequencies(config.model.codebook_size + 1)
+        self.modules = nn.ModuleDict({"model": self.model, "frequencies": self.frequencies})
+        self._counts = self.frequencies.counts
         self.late_parameters: list[nn.Parameter] = []
-        length, batch = config.training.crop_units, config.training.batch_size
+        length, batch = config.training.crop_units, config.training.crops_per_step
         self.items_per_step = batch * length
         self.rows = UnitRows(*train, self.model.boundary, length, batch, config.seed, ranks.rank, ranks.world_size)
         self.dev = [torch.from_numpy(u) for u in dev[0][:DEV_UTTERANCES]], dev[1][:DEV_UTTERANCES]
@@ -78,16 +85,25 @@ class PriorTask:
         """Name the speakers of a batch: its rows join many utterances."""
         return "rows of " + ", ".join(sorted({self.speakers[s] for s in batch.speakers.tolist()}))
 
+    def begin_step(self, batch: RowBatch, step: int) -> list[RowBatch]:
+        """Return the micro-batches of a step's batch."""
+        self._counts = self.frequencies.count(batch.symbols[:, 1:].to(next(self.model.parameters()).device))
+        return micro_batches(batch, self.config.training.batch_size)
+
     def loss(self, batch: RowBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the cross-entropy of the next symbol, a mean in nats."""
         device = next(self.model.parameters()).device
         symbols = batch.symbols.to(device)
         logits = self.model(symbols[:, :-1], batch.speakers.to(device)).float()
         loss = F.cross_entropy(logits.flatten(0, 1), symbols[:, 1:].flatten())
-        return loss, {"loss/bits_per_unit": loss.detach() / math.log(2)}
+        return loss, {
+            "loss/bits_per_unit": loss.detach() / math.log(2),
+            "loss/unigram_bits_per_unit": self.frequencies.bits(self._counts),
+        }
 
     def after_step(self, step: int) -> None:
-        """Nothing follows a step."""
+        """Count the step's symbols."""
+        self.frequencies.take(self._counts)
 
     def window_scalars(self) -> dict[str, float]:
         """There is nothing to count."""

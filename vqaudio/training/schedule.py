@@ -1,10 +1,10 @@
 """The length of a training and its learning rate: warm-up, a constant stretch, linear decay.
 
-    rate   ╭──────────────────╮
-          ╱│                  │╲
-         ╱ │                  │ ╲___ final
-        ├──┤                  ├────┤
-        warm-up            decay_share of all steps
+rate   ╭──────────────────╮
+      ╱│                  │╲
+     ╱ │                  │ ╲___ final
+    ├──┤                  ├────┤
+    warm-up            decay_share of all steps
 """
 
 from __future__ import annotations

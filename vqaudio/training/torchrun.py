@@ -29,14 +29,18 @@ if TYPE_CHECKING:
 
     from vqaudio.training.distributed import Ranks
 
+logger = logging.getLogger(__name__)
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 LOOK_EVERY, GRACE, HEARING = 1.0, 10.0, 3.0
 """Seconds: between looks for a failure elsewhere; then, to end in good order; and for which a rank leaves it to
 another to tell an error."""
 USER_ERROR, INTERRUPTED = 2, 130
 """Exit statuses, as of the command (`vqaudio.cli.main`)."""
-FAILED, FOR_GOOD = "failed", "for good"
-"""Keys of the store: that a rank has failed; that trying once more would be in vain."""
+SILENCE = 300
+"""Looks at the next rank, without a sign of life, after which it is given up. Not seconds: where all processes are
+suspended together, none looks."""
+FAILED, FOR_GOOD, ALIVE = "failed", "for good", "alive"
+"""Keys of the store: that a rank has failed; that trying once more would be in vain; signs of life, counted."""
 LOST = ("Connection closed", "Connection reset", "Broken pipe", "Socket", "gloo", "NCCL", "unhandled system error")
 
 
@@ -67,7 +71,7 @@ class Member:
 
     def __init__(self, rank: int = 0, world_size: int = 1, store: dist.Store | None = None) -> None:
         self.rank, self.world_size, self._store = rank, world_size, store
-        self._watch = _Watch() if store else None
+        self._watch = _Watch(rank, world_size) if store else None
         self._ranks: Ranks | None = None
         self._for_good = False
 
@@ -77,9 +81,13 @@ class Member:
         import torch.distributed as dist
 
         from vqaudio.training.distributed import ALONE, COMPUTE_PATIENCE, CONTROL_PATIENCE, Ranks
+        from vqaudio.training.rendezvous import keep_to_loopback
 
         if self._store is None:
             return ALONE
+        machines = _machines(self.world_size)
+        if machines == 1:
+            keep_to_loopback()
         if device.type == "cuda":
             torch.cuda.set_device(device)
         dist.init_process_group(
@@ -87,17 +95,17 @@ class Member:
             store=self._store, rank=self.rank, world_size=self.world_size, timeout=COMPUTE_PATIENCE,
         )  # fmt: skip
         control = dist.new_group(backend="gloo", timeout=CONTROL_PATIENCE)
-        machines = self.world_size // int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
-        self._ranks = Ranks(self.rank, self.world_size, max(1, machines), control)
+        self._ranks = Ranks(self.rank, self.world_size, machines, control)
         return self._ranks
 
     def leave(self) -> None:
         """End together with the others, none of whom has failed."""
         import torch.distributed as dist
 
-        self._watch.stop()
         if self._ranks is not None:
             self._ranks.wait()
+        self._watch.stop()  # until here the others want signs of life
+        if self._ranks is not None:
             dist.destroy_process_group()
 
     def end_by(self, error: BaseException) -> None:
@@ -151,12 +159,15 @@ class Member:
 class _Watch(threading.Thread):
     """Looks out for the failure of another rank, and ends this process where it does not end by itself.
 
-    A rank that waits for another within NCCL would notice its end only when its patience is over.
+    A rank that waits for another within NCCL would notice its end only when its patience is over. And a rank that is
+    stopped, or whose machine is lost, does not say so: each gives signs of life, which the rank before it looks for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rank: int, world_size: int) -> None:
         super().__init__(name="watch", daemon=True)
         self.failed = False
+        self._rank, self._next = rank, (rank + 1) % world_size
+        self._signs, self._silent = 0, 0
         self._stopped, self._seen = threading.Event(), threading.Event()
         self.start()
 
@@ -165,12 +176,29 @@ class _Watch(threading.Thread):
         try:
             store = _client()
             while not self.failed and not self._stopped.wait(LOOK_EVERY):
-                self.failed = store.check([FAILED])
+                self.failed = store.check([FAILED]) or self._gives_up_next(store)
         except RuntimeError:
             pass  # whoever kept the store has gone
         self._seen.set()
         if not self._stopped.wait(GRACE):
             os._exit(1)
+
+    def _gives_up_next(self, store: dist.Store) -> bool:
+        """Give a sign of life; return whether the next rank has given none for too long, which is then said to all."""
+        store.add(f"{ALIVE} {self._rank}", 1)
+        signs = store.add(f"{ALIVE} {self._next}", 0)
+        self._silent = self._silent + 1 if signs == self._signs else 0
+        self._signs = signs
+        if self._silent < SILENCE:
+            return False
+        reason = (
+            f"rank {self._next} has given no sign of life for {SILENCE * LOOK_EVERY:.0f} s (stopped, or its machine "
+            "lost?). The same command goes on from the last checkpoint"
+        )
+        logger.error("%s", reason)
+        store.add(FAILED, 1)
+        _leave_note(reason, for_good=False)
+        return True
 
     def wait_for_failure(self, seconds: float) -> None:
         """Wait until a failure was seen, at most `seconds`."""
@@ -186,8 +214,18 @@ def _meet() -> dist.Store:
     """Return the store through which the ranks of this attempt find each other."""
     import torch.distributed as dist
 
+    from vqaudio.training.rendezvous import listening_store
+
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if rank == 0 and not _is_agents() and _machines(size) == 1:
+        return _of_attempt(listening_store(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])))
     store, _, _ = next(dist.rendezvous("env://"))
     return _of_attempt(store)
+
+
+def _machines(world_size: int) -> int:
+    """Return the number of machines, each with as many ranks as this one."""
+    return max(1, world_size // int(os.environ.get("LOCAL_WORLD_SIZE", world_size)))
 
 
 def _client() -> dist.Store:

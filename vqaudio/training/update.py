@@ -1,19 +1,27 @@
-"""One update of the weights: loss, gradients, and the optimizer's step. Nothing changes where either is not finite."""
+"""One update of the weights: loss, gradients, and the optimizer's step. Nothing changes where either is not finite.
+
+    batch ─▶ micro-batch 0 ─▶ loss ─▶ gradients ─┐
+             micro-batch 1 ─▶ loss ─▶ gradients ─┴─▶ mean ─▶ clip ─▶ step
+
+On several ranks, each does this with its share of the crops, and the mean is over all of them.
+"""
 
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from vqaudio.config import OptimizationConfig
+from vqaudio.training.distributed import Replicas
 from vqaudio.training.precision import autocast
+from vqaudio.training.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
-    from vqaudio.training.distributed import Replicas
-    from vqaudio.training.loop import Task
+    from vqaudio.training.task import Task
 
 
 class NonFinite(Exception):
@@ -36,18 +44,49 @@ class Update:
         )
         self.replicas: Replicas | None = None
 
+    def replicate(self, precision: torch.dtype) -> None:
+        """Average the gradients over all ranks from here on.
+
+        The first gradients that DistributedDataParallel averages show it in which order they come, and it lays them out
+        anew for all later ones. Of three ranks or more, sums are rounded otherwise where they are laid out otherwise.
+        So that a training that goes on rounds as one that was never cut, its first gradients are not those of a step.
+        """
+        self.replicas, random = Replicas(self.task), random_state(self.device)
+        with closing(self.task.batches(0)) as batches:
+            self._gradients(next(batches), 0, precision)
+        self.optimizer.zero_grad(set_to_none=True)
+        set_random_state(random, self.device)
+
     def step(self, batch: Any, step: int, rate: float, precision: torch.dtype) -> dict[str, Tensor | float]:
         """Update the weights at learning rate `rate`; return the scalars of the step. Raises NonFinite."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with autocast(self.device, precision):
-            loss, scalars = (self.replicas or self.task).loss(batch, step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, scalars = self._gradients(batch, step, precision)
         if self.replicas is not None:
             self.replicas.average_late_gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             raise NonFinite(loss.item(), norm.item())
         self.optimizer.step()
-        return {**scalars, "loss/total": loss.detach(), "train/gradient_norm": norm, "train/learning_rate": rate}
+        return {**scalars, "loss/total": loss, "train/gradient_norm": norm, "train/learning_rate": rate}
+
+    def _gradients(self, batch: Any, step: int, precision: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
+        """Leave the gradients of the step in the parameters; return its loss and scalars, means over micro-batches."""
+        learner = self.replicas or self.task
+        with autocast(self.device, precision):
+            parts = self.task.begin_step(batch, step)
+        total, means = torch.zeros((), device=self.device), {}
+        for number, part in enumerate(parts, start=1):
+            with self._exchanged(number == len(parts)):
+                with autocast(self.device, precision):
+                    loss, scalars = learner.loss(part, step)
+                (loss / len(parts)).backward()
+            total = total + loss.detach() / len(parts)
+            for name, value in scalars.items():
+                means[name] = means.get(name, 0.0) + value / len(parts)
+        return total, means
+
+    def _exchanged(self, last: bool) -> AbstractContextManager:
+        """Return the context of a micro-batch's gradients: with those of the last one, the sums go around the ranks."""
+        return nullcontext() if last or self.replicas is None else self.replicas.kept_here()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -12,22 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vqaudio.audio.mulaw import mulaw_encode
 from vqaudio.audio.spectrogram import LogMel, reconstruction_image
 from vqaudio.config import VQVAETrainingConfig
-from vqaudio.corpus.crops import CropBatch, CropDataset, prefetch
+from vqaudio.corpus.crops import CropBatch, CropCount, CropDataset, prefetch
 from vqaudio.corpus.datadir import DataDir, Utterance
-from vqaudio.errors import ConfigError, TrainingError
+from vqaudio.corpus.rejected import MAX_SHARE, Rejections, write_rejected
+from vqaudio.errors import AudioError, ConfigError, DataDirError, TrainingError
 from vqaudio.evaluation.heldout import read_heldout
 from vqaudio.evaluation.likelihood import bits_per_sample
 from vqaudio.evaluation.unit_statistics import code_perplexity, code_usage
 from vqaudio.generation.decode import generate_waveforms
 from vqaudio.models.folder import save_model
-from vqaudio.models.ranks import join_ranks, mean_over_ranks, sum_over_ranks
+from vqaudio.models.ranks import join_ranks, rank_count, sum_over_ranks
 from vqaudio.models.vqvae import VQVAE
+from vqaudio.training.checkpoint import checkpoint_paths
 from vqaudio.training.distributed import ALONE, Ranks
 from vqaudio.training.experiment import Experiment
 from vqaudio.training.figures import sorted_usage_image
+from vqaudio.training.frequencies import sample_frequencies
 from vqaudio.training.loop import Trainer
+from vqaudio.training.micro_batches import micro_batches
 from vqaudio.training.monitor import CodeUsage, Monitor
 from vqaudio.training.monitor_layout import vqvae_charts
 
@@ -61,8 +67,19 @@ class VQVAETask:
     """Crops of utterances, eq. 3, and the codebook's initialisation, running means and revival."""
 
     items = "samples"
+    score = "dev/bits_per_sample_true"
+    interruptible = nullcontext
 
-    def __init__(self, config: VQVAETrainingConfig, train: DataDir, dev: DataDir, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        config: VQVAETrainingConfig,
+        train: DataDir,
+        dev: DataDir,
+        ranks: Ranks = ALONE,
+        rejected: Path | None = None,
+        max_rejected_share: float = MAX_SHARE,
+    ) -> None:
+        """Look at the data. `rejected` is where utterances are listed that turn out bad, at most the given share."""
         start, steps = config.model.quantizer.start_step, config.training.max_steps
         if steps is not None and start >= steps:
             expected = f"less than training.max_steps ({steps})"
@@ -76,18 +93,26 @@ class VQVAETask:
         if config.training.mel_loss:
             channels = config.model.decoder.condition_channels
             self.modules["mel"] = MelPredictor(channels, config.model.sample_rate, hop)
+        self.frequencies = self.modules["frequencies"] = sample_frequencies(self.model.distribution)
+        self._levels = self.frequencies.counts
         self.crop_length = config.training.crop_units * hop
-        self.items_per_step = config.training.batch_size * self.crop_length
+        self.items_per_step = config.training.crops_per_step * self.crop_length
         self.crops = CropDataset(
             train.utterances, self.speakers, config.model.sample_rate, self.crop_length,
-            self.model.context, config.training.batch_size, config.seed, ranks.rank, ranks.world_size,
+            self.model.context, config.training.crops_per_step, config.seed, ranks.rank, ranks.world_size,
+            rejections=Rejections(rejected, max_rejected_share),
         )  # fmt: skip
+        self._ranks, self._utterances, self._counted = ranks, len(train.utterances), CropCount()
         self.dev = choose_dev(dev.utterances, self.speakers)
+        self.heldout: list[tuple[Tensor, int]] = []
+        if ranks.first:  # who alone evaluates
+            self.dev, self.heldout = read_dev(self.dev, self.speakers, config.model.sample_rate, rejected)
         self.window = CodeUsage(config.model.quantizer.codebook_size)
         self.revivals = torch.zeros(config.model.quantizer.codebook_size, dtype=torch.long)
         """How often each code (K,) was revived since the last evaluation."""
         self.charts = vqvae_charts(mel="mel" in self.modules)
-        self._step: tuple[Tensor, Tensor] | None = None
+        self._samples = torch.tensor(0.0)
+        self._outputs: list[tuple[Tensor, Tensor]] = []
         logger.info(
             "%d training utterances of %d speakers, %d steps per epoch; %d dev utterances",
             len(train.utterances), len(self.speakers), self.crops.steps_per_epoch, len(dev.utterances),
@@ -101,21 +126,47 @@ class VQVAETask:
         """Name the utterances of a batch."""
         return ", ".join(batch.utterances)
 
+    def begin_step(self, batch: CropBatch, step: int) -> list[CropBatch]:
+        """Return the micro-batches of a step's batch; before the first step with a codebook, initialise it."""
+        if self._quantizes(step) and not self.model.quantizer.initialised:
+            self._initialise_codebook(step)
+        parts, self._outputs = micro_batches(batch, self.config.training.batch_size), []
+        self._levels = self.frequencies.count(self._level_of_each(batch))
+        samples = batch.lengths.to(next(self.model.parameters()).device).sum()
+        # Each sample has the same weight, whichever micro-batch of whichever rank has it: the mean over them is then
+        # that of one large batch. Of a batch of empty utterances alone, nothing is learned.
+        self._samples = sum_over_ranks(samples).clamp_min(1) / (len(parts) * rank_count())
+        return parts
+
+    def _level_of_each(self, batch: CropBatch) -> Tensor:
+        """Return the companded level of each sample to be predicted (B, T); their number beyond an utterance's end."""
+        device, levels = next(self.model.parameters()).device, self.frequencies.symbols
+        left = self.model.context[0]
+        predicted = self.model.emphasise(batch.waveform.to(device))[:, left - 1 :][:, : self.crop_length]
+        return mulaw_encode(predicted, levels).masked_fill(~self._valid(batch, device), levels)
+
+    def _valid(self, batch: CropBatch, device: torch.device) -> Tensor:
+        """Return which samples (B, T) are of an utterance: what lies beyond its end is not learned."""
+        return torch.arange(self.crop_length, device=device) < batch.lengths.to(device)[:, None]
+
+    def _quantizes(self, step: int) -> bool:
+        return step >= self.config.model.quantizer.start_step
+
     def loss(self, batch: CropBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return eq. 3, the likelihood as a mean per sample, plus the auxiliary loss where there is one."""
         device = next(self.model.parameters()).device
         waveform = batch.waveform.to(device)
-        quantize = step >= self.config.model.quantizer.start_step
-        if quantize and not self.model.quantizer.initialised:
-            self._initialise_codebook(step)
+        quantize = self._quantizes(step)
         out = self.model(waveform, batch.speakers.to(device), quantize)
-        self._step = (out.z_e, out.units) if quantize else None
-        # What lies beyond an utterance's end is not learned.
-        valid = torch.arange(self.crop_length, device=device) < batch.lengths.to(device)[:, None]
-        # Each sample has the same weight, whichever rank has it: the mean over ranks is then that of one large batch.
-        nll = (out.nll * valid).sum() / mean_over_ranks(valid.sum())
+        if quantize:
+            self._outputs.append((out.z_e.detach(), out.units))
+        nll = (out.nll * self._valid(batch, device)).sum() / self._samples
         loss = nll + out.vq_loss
-        scalars = {"loss/bits_per_sample": nll.detach() / math.log(2), "loss/vq": out.vq_loss.detach()}
+        scalars = {
+            "loss/bits_per_sample": nll.detach() / math.log(2),
+            "loss/unigram_bits_per_sample": self.frequencies.bits(self._levels),
+            "loss/vq": out.vq_loss.detach(),
+        }
         if "mel" in self.modules:
             left = self.model.context[0]
             heard = self.model.emphasise(waveform)[:, left - 1 :][:, : self.crop_length]
@@ -126,9 +177,10 @@ class VQVAETask:
 
     def after_step(self, step: int) -> None:
         """Let the codebook learn from the step's encoder outputs."""
-        if self._step is None:
+        self.frequencies.take(self._levels)
+        if not self._outputs:
             return
-        z_e, units = self._step
+        z_e, units = (torch.cat(parts) for parts in zip(*self._outputs))
         revived = self.model.quantizer.update(z_e, units, self._generator(step))
         self.window.add(units, len(revived))
         if len(revived):
@@ -145,19 +197,32 @@ class VQVAETask:
             state[name][codes] = 0
 
     def window_scalars(self) -> dict[str, float]:
-        """Return the codebook's usage since the last call, over all ranks."""
+        """Return the codebook's usage since the last call, over all ranks; raises where too much audio was bad."""
+        self._require_audio()
         if self.window.counts.any():
             self.window.counts = sum_over_ranks(self.window.counts)
         scalars = self.window.scalars()
         self.window.reset()
         return scalars
 
+    def _require_audio(self) -> None:
+        """Raise DataDirError, on all ranks alike, where too many utterances have turned out bad, or most crops now."""
+        crops = self.crops
+        counted, self._counted = crops.count - self._counted, crops.count
+        counts, found = zip(*self._ranks.gathered((counted, list(crops.rejections.found.values()))))
+        crops.rejections.require_share(self._utterances, [rejection for part in found for rejection in part])
+        asked, empty = sum(count.asked for count in counts), sum(count.empty for count in counts)
+        if empty > asked * max(0.5, crops.rejections.max_share):
+            raise DataDirError(
+                f"{empty} of the last {asked} crops could not be read: is the disk of the audio still there? "
+                f"The first: {next(iter(crops.rejections.found.values()))}"
+            )
+
     def evaluate(self, monitor: Monitor, step: int, last: bool) -> dict[str, float]:
         """Return the unit gauge on the dev set; show reconstructions at times, and the codebook."""
         scalars = {}
         device = next(self.model.parameters()).device
-        rate = self.config.model.sample_rate
-        heldout = list(read_heldout(self.dev, self.speakers, rate))
+        heldout = self.heldout
         if self.model.quantizer.initialised:
             for kind in ("true", "shuffled", "zero"):
                 scalars[f"dev/bits_per_sample_{kind}"] = bits_per_sample(self.model, heldout, device, kind)
@@ -178,16 +243,20 @@ class VQVAETask:
         save_model(folder, self.model, self.speakers, about={})
 
     def _initialise_codebook(self, step: int) -> None:
-        device = next(self.model.parameters()).device
-        batches = islice(self.batches(step), INITIALISATION_BATCHES)
-        with torch.no_grad():
-            outputs = (self.model.encoder(self.model.emphasise(b.waveform.to(device))).float() for b in batches)
-            outputs = [join_ranks(z_e) for z_e in outputs]
-        vectors = torch.cat([z.reshape(-1, z.shape[-1]) for z in outputs])
         quantizer = self.config.model.quantizer
-        self.model.quantizer.initialise(vectors, self._generator(step))
+        with self.interruptible():  # it takes seconds; what is half set is set again as a whole
+            with torch.no_grad():
+                batches = islice(self.batches(step), INITIALISATION_BATCHES)
+                outputs = [join_ranks(self._encoder_outputs(batch)) for batch in batches]
+            vectors = torch.cat([z.reshape(-1, z.shape[-1]) for z in outputs])
+            self.model.quantizer.initialise(vectors, self._generator(step))
         logger.info("step %d: %d codes initialised from %d encoder outputs (%s)",
                     step, quantizer.codebook_size, len(vectors), quantizer.init)  # fmt: skip
+
+    def _encoder_outputs(self, batch: CropBatch) -> Tensor:
+        device, size = next(self.model.parameters()).device, self.config.training.batch_size
+        parts = (self.model.emphasise(waveform.to(device)) for waveform in batch.waveform.split(size))
+        return torch.cat([self.model.encoder(part).float() for part in parts])
 
     def _generator(self, step: int) -> torch.Generator:
         # A generator of its own for each step: resuming needs nothing but the step.
@@ -244,6 +313,26 @@ def choose_dev(utterances: Sequence[Utterance], speakers: Sequence[str]) -> list
     return [known[i * len(known) // count] for i in range(count)]
 
 
+def read_dev(
+    utterances: Sequence[Utterance], speakers: Sequence[str], sample_rate: int, rejected: Path | None
+) -> tuple[list[Utterance], list[tuple[Tensor, int]]]:
+    """Return the utterances that can be read, with what `read_heldout` yields of each; list the others at `rejected`.
+
+    What is read is kept: no evaluation depends on what becomes of the files. Raises TrainingError where nothing is.
+    """
+    kept, heldout, rejections = [], [], Rejections(rejected)
+    for utterance in utterances:
+        try:
+            heldout += read_heldout([utterance], speakers, sample_rate)
+            kept.append(utterance)
+        except AudioError as error:
+            rejections.add(utterance, error)
+    if not kept:
+        first = next(iter(rejections.found.values()))
+        raise TrainingError(f"none of the {len(utterances)} dev utterances chosen can be read. The first: {first}")
+    return kept, heldout
+
+
 def train_vqvae(
     config: VQVAETrainingConfig,
     train_dir: str | Path,
@@ -252,16 +341,22 @@ def train_vqvae(
     device: str | torch.device = "cpu",
     resume: str = "auto",
     ranks: Ranks = ALONE,
+    max_rejected_share: float = MAX_SHARE,
 ) -> bool:
     """Train a VQ-VAE in the experiment folder `expdir`; False where a signal stopped it (run again to go on).
 
     `ranks`: this process's place among those that train together and all call this; `torchrun.joined` finds it.
+    Utterances whose audio cannot be read, be it at the start or later on, are left out and listed in
+    `expdir/rejected.tsv`; DataDirError is raised where they are a larger share than `max_rejected_share`.
     """
     experiment = Experiment(expdir)
     train, dev = DataDir.load(train_dir), DataDir.load(dev_dir)
     with experiment.opened(config, resume, ranks.first):
         torch.manual_seed(config.seed)
-        task = VQVAETask(config, train, dev, ranks)
+        rejected = experiment.folder / "rejected.tsv"
+        if ranks.first and not checkpoint_paths(experiment.checkpoints):
+            write_rejected(rejected, [])
+        task = VQVAETask(config, train, dev, ranks, rejected, max_rejected_share)
         trainer = Trainer(task, config.training, experiment, config.seed, torch.device(device), ranks)
         task.optimizer = trainer.update.optimizer
         return trainer.run()

@@ -14,17 +14,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vqaudio.audio.fileset import replace_files
+from vqaudio.audio.space import require_space
 from vqaudio.corpus import DataDir, Utterance
 from vqaudio.corpus.prefetch import Block, read_ahead
 from vqaudio.corpus.rejected import Rejection, check_share, write_rejected
 from vqaudio.errors import AudioError, UnitsError, VQAudioError
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.units.locks import at_work
-from vqaudio.units.partial import PartialUnits, fingerprint, read_partial_spec, read_partial_units
+from vqaudio.units.partial import Finished, PartialUnits, fingerprint, read_partial_spec, read_partial_units
 from vqaudio.units.runs import collapse as collapse_runs
 from vqaudio.units.sharding import Shard, find_shards, known_seconds, other_shards, remove_shards
 from vqaudio.units.spec import SPEC_FILE, UnitSpec, differences
-from vqaudio.units.text import write_units
+from vqaudio.units.text import DURATIONS_FILE, UNITS_FILE, format_line
 
 logger = logging.getLogger(__name__)
 
@@ -78,16 +80,17 @@ def extract_units(
     """
     folder = Path(folder)
     started = time.monotonic()
-    with at_work(folder, shard):
-        job = _Job.begin(folder, UnitSpec.of_model(model), data, shard)
+    with at_work(folder, shard), closing(Finished()) as finished:
+        job = _Job.begin(folder, UnitSpec.of_model(model), data, shard, finished)
+        _require_space(job, folder, shard is None and not collapse)
         rejected, seconds = _encode_all(model, job, progress)
         write_rejected(job.folder / REJECTED_FILE, rejected)
         check_share(rejected, len(data), max_rejected_share, job.folder / REJECTED_FILE)
+        units = sum(finished.line(u.id).count(b" ") for u in job.utterances if u.id in finished)
         if shard is None:
-            _write(folder, job.sequences, job.spec, collapse)
+            _write(folder, finished, job.spec, collapse)
             job.partial.delete()
             remove_shards(folder)
-        units = sum(len(job.sequences[u.id]) for u in job.utterances if u.id in job.sequences)
         total, resumed = len(job.utterances), len(job.utterances) - len(job.missing)
         wall = time.monotonic() - started
         summary = Extraction(total - len(rejected), resumed, len(rejected), units, seconds, wall)
@@ -99,8 +102,8 @@ def extract_units(
 class _Job:
     """What one job has to do, and what is done.
 
-    `folder` is where it leaves its units; `missing` is what it has to encode of its `utterances`. `sequences` maps ids
-    to the units (N,) that are finished, be it by this job or by others; what this one adds goes to `partial` too.
+    `folder` is where it leaves its units; `missing` is what it has to encode of its `utterances`. `finished` knows what
+    is done: of a job that completes a folder, by itself or by shards; of a shard, by itself.
     """
 
     folder: Path
@@ -108,24 +111,44 @@ class _Job:
     utterances: Sequence[Utterance]
     missing: Sequence[Utterance]
     partial: PartialUnits
-    sequences: dict[str, np.ndarray]
+    finished: Finished
 
     @classmethod
-    def begin(cls, folder: Path, spec: UnitSpec, data: DataDir, shard: Shard | None) -> _Job:
+    def begin(cls, folder: Path, spec: UnitSpec, data: DataDir, shard: Shard | None, finished: Finished) -> _Job:
         _refuse_other_models_units(folder, spec)
         mark = fingerprint(data.utterances)
-        sequences = _done_by_others(folder, spec, mark, shard)
+        done = finished if shard is None else Finished()
+        _take_in_others(folder, spec, mark, shard, done)
         own, utterances = folder, data.utterances
         if shard is not None:
             own, utterances = shard.folder(folder), shard.take(utterances, known_seconds(utterances))
-        partial = PartialUnits(own, spec, mark)
-        sequences |= partial.sequences
-        missing = [utterance for utterance in utterances if utterance.id not in sequences]
-        return cls(own, spec, utterances, missing, partial, sequences)
+        partial = PartialUnits(own, spec, mark, finished)
+        missing = [u for u in utterances if u.id not in finished and u.id not in done]
+        return cls(own, spec, utterances, missing, partial, finished)
 
-    def add(self, utterance: str, units: np.ndarray) -> None:
-        self.partial.append(utterance, units)
-        self.sequences[utterance] = units
+
+@dataclass(frozen=True)
+class Encoded:
+    """An utterance's units (N,) int64, and its length in seconds."""
+
+    id: str
+    units: np.ndarray
+    seconds: float
+
+
+def encode_each(model: VQVAE, utterances: Iterable[Utterance]) -> Iterator[Encoded | Rejection]:
+    """Yield what becomes of each utterance, in order: its units, or, where its audio cannot be read, its rejection.
+
+    Raises VQAudioError for audio of another rate than the model's.
+    """
+    with closing(read_ahead(utterances)) as readings:
+        for utterance, blocks in readings:
+            try:
+                one = Encoded(utterance.id, *encode_utterance(model, utterance, blocks))
+            except AudioError as error:
+                logger.warning("%s is left out: %s", utterance.id, error)
+                one = Rejection(utterance.id, utterance.recording, error.reason)
+            yield one
 
 
 def encode_utterance(model: VQVAE, utterance: Utterance, blocks: Iterable[Block]) -> tuple[np.ndarray, float]:
@@ -169,21 +192,36 @@ def _refuse_other_models_units(folder: Path, spec: UnitSpec) -> None:
             )
 
 
-def _done_by_others(folder: Path, spec: UnitSpec, mark: str, shard: Shard | None) -> dict[str, np.ndarray]:
-    """Return the units that shards have left in `folder`; for a shard, what an undivided run and other divisions have.
+def _take_in_others(folder: Path, spec: UnitSpec, mark: str, shard: Shard | None, into: Finished) -> None:
+    """Take in what shards have left in `folder`; for a shard, what an undivided run and other divisions have.
 
     Raises UnitsError where that is of other data and would be thrown away.
     """
-    done: dict[str, np.ndarray] = {}
     for path in (*other_shards(folder, shard).values(), *[folder] * (shard is not None)):
-        units = read_partial_units(path, spec, mark)
-        if units is None and shard is None and read_partial_spec(path) is not None:
+        taken = read_partial_units(path, spec, mark, into)
+        if not taken and shard is None and read_partial_spec(path) is not None:
             raise UnitsError(
                 f"{path} holds units of other data: audio or lists have changed since, or another data directory was "
                 f"given. Delete {path.parent} to extract all again, or give the data that it is of."
             )
-        done |= units or {}
-    return done
+
+
+def _require_space(job: _Job, folder: Path, writes_all: bool) -> None:
+    """Raise VQAudioError where the disk of `folder` has no room for what is still to be written.
+
+    That is known where lengths are, but for the digits of the units: were all codes in use alike, they would have as
+    many as here. Lines of `missing` utterances are written now; with `writes_all` those of all utterances once more,
+    before the unfinished ones are removed. How much shorter collapsed runs are is not known: they are not counted.
+    """
+    codes = job.spec.codebook_size
+    unit_bytes = 1 + sum(len(str(code)) for code in range(codes)) / codes
+    size = 0.0
+    for utterances in (job.missing, *[job.utterances] * writes_all):
+        seconds = known_seconds(utterances)
+        if seconds is None:
+            return
+        size += sum(seconds) * job.spec.unit_rate * unit_bytes + sum(len(u.id) for u in utterances)
+    require_space(folder, round(size), "the units")
 
 
 def _encode_all(model: VQVAE, job: _Job, progress: bool) -> tuple[list[Rejection], float]:
@@ -193,28 +231,30 @@ def _encode_all(model: VQVAE, job: _Job, progress: bool) -> tuple[list[Rejection
     if missing < len(job.utterances):
         logger.info("going on: %d utterances are done, %d to do", len(job.utterances) - missing, missing)
     bar = tqdm(total=missing, desc="extract", unit="utt", disable=not progress)
-    with bar, closing(job.partial), closing(read_ahead(job.missing)) as readings:
-        for utterance, blocks in readings:
-            try:
-                units, seconds = encode_utterance(model, utterance, blocks)
-            except AudioError as error:
-                logger.warning("%s is left out: %s", utterance.id, error)
-                rejected.append(Rejection(utterance.id, utterance.recording, error.reason))
+    with bar, closing(job.partial), closing(encode_each(model, job.missing)) as encoded:
+        for one in encoded:
+            if isinstance(one, Rejection):
+                rejected.append(one)
             else:
-                job.add(utterance.id, units)
-                total += seconds
+                job.partial.append(one.id, one.units)
+                total += one.seconds
             bar.update()
     return rejected, total
 
 
-def _write(folder: Path, sequences: dict[str, np.ndarray], spec: UnitSpec, collapse: bool) -> None:
-    if not collapse:
-        write_units(folder, sequences.items(), spec)
-        return
-    runs = {utt: collapse_runs(units) for utt, units in sequences.items()}
-    values = [(utt, values) for utt, (values, _) in runs.items()]
-    durations = {utt: lengths for utt, (_, lengths) in runs.items()}
-    write_units(folder, values, replace(spec, collapsed=True), durations)
+def _write(folder: Path, finished: Finished, spec: UnitSpec, collapse: bool) -> None:
+    """Write the files of `folder`, their lines sorted, one at a time in memory."""
+    if not len(finished):
+        raise UnitsError(f"{folder}: no utterances to write")
+
+    def collapsed(part: int) -> Iterator[str]:
+        return (format_line(utt, collapse_runs(finished.units(utt))[part]) for utt in finished)
+
+    contents: dict[str, Iterable[str] | Iterable[bytes]] = {UNITS_FILE: (finished.line(utt) for utt in finished)}
+    if collapse:
+        contents = {UNITS_FILE: collapsed(0), DURATIONS_FILE: collapsed(1)}
+    contents[SPEC_FILE] = [replace(spec, collapsed=collapse).to_json()]
+    replace_files(folder, contents, stale=() if collapse else (DURATIONS_FILE,))
 
 
 def _log(summary: Extraction, folder: Path) -> None:

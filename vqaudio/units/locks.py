@@ -2,84 +2,58 @@
 
 OUT/.shards.lock             shared by shards, or held alone by the job that writes OUT
 OUT/shards/2-of-8/.lock      held by the job that is this shard
-
-The locks are the kernel's (flock): a job that dies, whatever the way, holds none.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
+from vqaudio.audio.atomic import remove_unfinished
+from vqaudio.audio.lock_file import holder, locked
 from vqaudio.errors import VQAudioError
-from vqaudio.units.sharding import Shard
+from vqaudio.units.sharding import Shard, find_shards
 
 logger = logging.getLogger(__name__)
 
 LOCK_FILE = ".shards.lock"
 SHARD_LOCK_FILE = ".lock"
+_SHOWN = 3
 
 
 @contextmanager
 def at_work(out: Path, shard: Shard | None) -> Iterator[None]:
     """Let one job write `out` within the block, or, for a shard, several jobs a folder each, which is made.
 
-    Raises VQAudioError where another job forbids it, or a folder cannot be written.
+    What killed jobs have left there under temporary names is removed. Raises VQAudioError where another job forbids it,
+    naming its process and since when it is at work, or where a folder cannot be written.
     """
     if shard is None:
-        with _locked(out / LOCK_FILE, fcntl.LOCK_EX, f"{out}: other jobs are at work there: wait for their end"):
-            try:
-                yield
-            finally:
-                (out / LOCK_FILE).unlink(missing_ok=True)  # while it is locked: nobody else can be using it
+        with locked(out / LOCK_FILE, lambda who: _busy(out, who), remove=True):
+            remove_unfinished(out)
+            yield
         return
     own = shard.folder(out)
     with (
-        _locked(out / LOCK_FILE, fcntl.LOCK_SH, f"{out}: a job without --shard is at work there: wait for its end"),
-        _locked(own / SHARD_LOCK_FILE, fcntl.LOCK_EX, f"{own}: another job is at work on it: wait for its end"),
+        locked(out / LOCK_FILE, _refusal(out, "a job without --shard is at work there"), shared=True),
+        locked(own / SHARD_LOCK_FILE, _refusal(own, "another job is at work on it")),
     ):
+        remove_unfinished(own)
         yield
     logger.info("%s: done; the same command without --shard completes %s, once all shards are", own, out)
 
 
-@contextmanager
-def _locked(path: Path, kind: int, refusal: str) -> Iterator[None]:
-    """Hold a lock on a file, made where it is absent, within the block; a VQAudioError says `refusal`."""
-    with _lock(path, kind, refusal):
-        yield
+def _refusal(path: Path, what: str) -> Callable[[str], VQAudioError]:
+    return lambda who: VQAudioError(f"{path}: {what} ({who}): wait for its end")
 
 
-def _open(path: Path) -> BinaryIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "a+b")  # for reading too: a shared lock on NFS asks for it
-    except OSError as error:
-        reason = "it is a file, expected a folder" if path.parent.is_file() else error.strerror
-        raise VQAudioError(f"cannot write into {path.parent}: {reason}") from error
-
-
-def _lock(path: Path, kind: int, refusal: str) -> BinaryIO:
-    while True:
-        file = _open(path)
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise VQAudioError(refusal) from None
-        except OSError as error:  # some network file systems have no locks
-            logger.warning("%s: %s: take care that no two jobs do the same at a time", path, error.strerror)
-        if _is(file, path):
-            return file
-        file.close()  # whoever held it has removed it between our opening and locking it
-
-
-def _is(file: BinaryIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
+def _busy(out: Path, who: str) -> VQAudioError:
+    """Return the refusal of a job that wants `out` for itself: another one has it, or shards, which have own notes."""
+    shards = {shard: note for shard, path in find_shards(out).items() if (note := holder(path / SHARD_LOCK_FILE))}
+    if not shards:
+        return VQAudioError(f"{out}: other jobs are at work there ({who}): wait for their end")
+    notes = [f"shard {shard}: {note}" for shard, note in shards.items()]
+    more = f"; {len(notes) - _SHOWN} more" if len(notes) > _SHOWN else ""
+    return VQAudioError(f"{out}: other jobs are at work there ({'; '.join(notes[:_SHOWN])}{more}): wait for their end")

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from vqaudio.audio.atomic import cannot_write
 from vqaudio.corpus import Utterance
 from vqaudio.corpus.reading import utterance_seconds
 from vqaudio.errors import VQAudioError
-from vqaudio.units.fileset import cannot_write
 
 Item = TypeVar("Item")
 SHARDS_FOLDER = "shards"

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vqaudio.config import MOST_CODES, MOST_HERTZ, MOST_HOP
 from vqaudio.errors import ModelError, UnitsError, did_you_mean
+from vqaudio.untrusted import KIB, read_json, shown
 
 if TYPE_CHECKING:
     from vqaudio.models.vqvae import VQVAE
 
 FORMAT_VERSION = 1
 SPEC_FILE = "units.json"
+LARGEST_SPEC = 64 * KIB
+_MOST = {"sample_rate": MOST_HERTZ, "hop_length": MOST_HOP, "codebook_size": MOST_CODES}
+_HASH = re.compile(r"[!-~]{1,128}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +48,7 @@ class UnitSpec:
             _check_field(field.name, getattr(self, field.name))
         if self.format_version != FORMAT_VERSION:
             raise UnitsError(
-                f"format version {self.format_version}; this vqaudio reads version {FORMAT_VERSION}. "
+                f"format version {shown(self.format_version)}; this vqaudio reads version {FORMAT_VERSION}. "
                 "Use the vqaudio that wrote them, or extract them again"
             )
 
@@ -83,7 +89,7 @@ class UnitSpec:
             ModelError: its config.yaml, in `folder`, does not say.
         """
         try:
-            return cls(**_checked_keys(about.get("units") or {}))
+            return cls(**_checked_keys(_as_object(about.get("units") or {})))
         except UnitsError as error:
             raise ModelError(f"{Path(folder) / 'config.yaml'}: the units that the prior knows: {error}") from error
 
@@ -124,13 +130,16 @@ def differences(spec: UnitSpec, other: UnitSpec) -> list[str]:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        return _as_object(read_json(path, LARGEST_SPEC))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UnitsError(_why_missing(path.parent)) from error
     except OSError as error:
         raise UnitsError(f"cannot be read: {error.strerror}") from error
-    except ValueError as error:  # malformed JSON, or not UTF-8
+    except ValueError as error:  # malformed JSON, not UTF-8, or no file
         raise UnitsError(f"is not a JSON file: {error}") from error
+
+
+def _as_object(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UnitsError(f"holds a {type(content).__name__}, expected an object of the keys {_names()}")
     return content
@@ -149,7 +158,7 @@ def _checked_keys(content: Mapping[str, Any]) -> Mapping[str, Any]:
     known = [field.name for field in fields(UnitSpec)]
     for key in content:
         if key not in known:
-            raise UnitsError(f"unknown key {key!r}.{did_you_mean(key, known)} Expected {_names()}")
+            raise UnitsError(f"unknown key {shown(key)}.{did_you_mean(str(key), known)} Expected {_names()}")
     missing = [name for name in known if name not in content]
     if missing:
         raise UnitsError(f"lacks {', '.join(missing)}; expected {_names()}")
@@ -158,13 +167,15 @@ def _checked_keys(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _check_field(name: str, value: Any) -> None:
     if name == "model_hash":
-        if not isinstance(value, str) or not value:
-            raise UnitsError(f"model_hash is {value!r}, expected a hash as text")
+        if not isinstance(value, str) or not _HASH.fullmatch(value):
+            raise UnitsError(f"model_hash is {shown(value)}, expected a hash as text")
     elif name == "collapsed":
         if not isinstance(value, bool):
-            raise UnitsError(f"collapsed is {value!r}, expected true or false")
+            raise UnitsError(f"collapsed is {shown(value)}, expected true or false")
     elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UnitsError(f"{name} is {value!r}, expected a positive integer")
+        raise UnitsError(f"{name} is {shown(value)}, expected a positive integer")
+    elif name in _MOST and value > _MOST[name]:
+        raise UnitsError(f"{name} is {shown(value)}, expected at most {_MOST[name]}")
 
 
 def _names() -> str:

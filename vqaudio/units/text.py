@@ -15,17 +15,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vqaudio.audio.fileset import replace_files
+from vqaudio.audio.memory import require_memory
 from vqaudio.errors import UnitsError
-from vqaudio.units.fileset import replace_files
+from vqaudio.units.parquet import PARTS_FOLDER, read_parts
 from vqaudio.units.runs import collapse, expand
+from vqaudio.units.sequence import check_range, check_units
 from vqaudio.units.spec import SPEC_FILE, UnitSpec
+from vqaudio.untrusted import MIB, open_regular, shown
 
 __all__ = ["collapse", "expand", "format_line", "read_frame_units", "read_units", "write_units"]
 
 UNITS_FILE = "units.txt"
 DURATIONS_FILE = "durations.txt"
 
-_INTEGER = re.compile(r"[0-9]{1,18}")  # 18 digits fit in 64 bits
+LONGEST_LINE = 64 * MIB
+"""Bytes of an utterance: tens of millions of units, days of speech."""
+
+_NOT_A_UNIT = re.compile(r"(?:^|(?<= ))(?![0-9]{1,18}(?: |$))[^ ]+")  # 18 digits fit in 64 bits
 _SHOWN = 10  # problems that one message lists before it only counts
 
 
@@ -74,6 +81,8 @@ def read_units(path: str | Path) -> tuple[dict[str, np.ndarray], UnitSpec]:
     """
     folder = units_folder(path)
     spec = UnitSpec.load(folder)
+    if _is_in_parts(folder):
+        return read_parts(folder, spec)[0], spec
     return _read_sequences(folder / UNITS_FILE, lowest=0, limit=spec.codebook_size), spec
 
 
@@ -82,10 +91,17 @@ def read_frame_units(path: str | Path) -> tuple[dict[str, np.ndarray], UnitSpec]
     sequences, spec = read_units(path)
     if not spec.collapsed:
         return sequences, spec
-    file = units_folder(path) / DURATIONS_FILE
-    durations = _read_sequences(file, lowest=1, limit=None)
+    folder = units_folder(path)
+    file = folder / (PARTS_FOLDER if _is_in_parts(folder) else DURATIONS_FILE)
+    durations = read_parts(folder, spec)[1] if file.is_dir() else _read_sequences(file, lowest=1, limit=None)
     _check_same_shape(sequences, durations, where=f"{file}: ")
+    frames = sum(int(lengths.sum(dtype=object)) for lengths in durations.values())  # in Python's integers: no overflow
+    require_memory(frames * sequences[next(iter(sequences))].itemsize, f"{file}: {frames:,} units, its runs restored,")
     return {utt: expand(values, durations[utt]) for utt, values in sequences.items()}, spec
+
+
+def _is_in_parts(folder: Path) -> bool:
+    return (folder / PARTS_FOLDER).is_dir() and not (folder / UNITS_FILE).exists()
 
 
 def units_folder(path: str | Path) -> Path:
@@ -114,12 +130,8 @@ def format_line(utt: str, units: np.ndarray) -> str:
 def check_sequence(utt: str, units: ArrayLike, lowest: int, limit: int | None) -> np.ndarray:
     """Return `units` as int64 (N,), after checking that a file can hold them: id, shape, and range."""
     if not utt or any(c.isspace() or not c.isprintable() for c in utt):
-        raise UnitsError(f"utterance id {utt!r}: expected text without spaces and control characters")
-    units = np.asarray(units)
-    if units.ndim != 1 or units.size == 0 or not np.issubdtype(units.dtype, np.integer):
-        raise UnitsError(f"{utt}: units of shape {units.shape} and type {units.dtype}, expected integers (N,), N ≥ 1")
-    _check_range(utt, units, lowest, limit)
-    return units.astype(np.int64)
+        raise UnitsError(f"utterance id {shown(utt)}: expected text without spaces and control characters")
+    return check_units(utt, units, lowest, limit)
 
 
 def parse_line(line: str, lowest: int, limit: int | None) -> tuple[str, np.ndarray]:
@@ -128,22 +140,12 @@ def parse_line(line: str, lowest: int, limit: int | None) -> tuple[str, np.ndarr
     if not utt:
         raise UnitsError("the line is blank, expected 'utt-id 12 12 7 …'")
     if not rest:
-        raise UnitsError(f"{utt!r} has no units")
-    fields = [field for field in rest.split(" ") if field]
-    for field in fields:
-        if not _INTEGER.fullmatch(field):
-            raise UnitsError(f"{field!r} of {utt!r} is not a unit, expected an integer of digits 0 to 9")
-    units = np.array([int(field) for field in fields], dtype=np.int64)
-    _check_range(utt, units, lowest, limit)
+        raise UnitsError(f"{shown(utt)} has no units")
+    if wrong := _NOT_A_UNIT.search(rest):
+        raise UnitsError(f"{shown(wrong[0])} of {shown(utt)} is not a unit, expected an integer of digits 0 to 9")
+    units = np.fromstring(rest, dtype=np.int64, sep=" ")  # no object for each of the millions that a line may hold
+    check_range(utt, units, lowest, limit)
     return utt, units
-
-
-def _check_range(utt: str, units: np.ndarray, lowest: int, limit: int | None) -> None:
-    low, high = int(units.min()), int(units.max())
-    if low < lowest:
-        raise UnitsError(f"{low} of {utt!r} is below {lowest}, the least that can stand here")
-    if limit is not None and high >= limit:
-        raise UnitsError(f"{high} of {utt!r} is outside the codebook: expected units from {lowest} to {limit - 1}")
 
 
 def _checked_and_sorted(
@@ -152,7 +154,7 @@ def _checked_and_sorted(
     sequences: dict[str, np.ndarray] = {}
     for utt, units in items:
         if utt in sequences:
-            raise UnitsError(f"utterance {utt!r} is given twice")
+            raise UnitsError(f"utterance {shown(utt)} is given twice")
         sequences[utt] = check_sequence(utt, units, lowest, limit)
     if not sequences:
         raise UnitsError("no utterances to write")
@@ -162,31 +164,38 @@ def _checked_and_sorted(
 def _read_sequences(path: Path, lowest: int, limit: int | None) -> dict[str, np.ndarray]:
     sequences: dict[str, np.ndarray] = {}
     problems: list[str] = []
-    previous = ""
+    count, previous = 0, ""
     for number, line in _numbered_lines(path):
         try:
             utt, units = parse_line(_decoded(line), lowest, limit)
             _check_place(utt, previous, sequences)
         except UnitsError as error:
-            problems.append(f"{path}:{number}: {error}")
+            count += 1
+            if count <= _SHOWN:
+                problems.append(f"{path}:{number}: {error}")
         else:
             sequences[utt] = units
             previous = utt
     if not sequences and not problems:
         problems.append(f"{path}: empty, expected a line per utterance")
     if problems:
-        raise UnitsError(_listed(problems))
+        raise UnitsError("\n".join(problems + ([f"… and {count - _SHOWN} more"] if count > _SHOWN else [])))
     return sequences
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        with open(path, "rb") as file:
-            yield from enumerate(file, start=1)
+        with open_regular(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
+                if len(line) == LONGEST_LINE and not line.endswith(b"\n"):  # and no end of it to be seen
+                    raise UnitsError(f"{path}:{number}: the line is longer than {LONGEST_LINE:,} bytes")
+                yield number, line
     except FileNotFoundError as error:
         raise UnitsError(f"{path}: missing; {SPEC_FILE} beside it announces it") from error
     except OSError as error:
         raise UnitsError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UnitsError(f"{path}: cannot be read: {error}") from error
 
 
 def _decoded(line: bytes) -> str:
@@ -200,22 +209,17 @@ def _decoded(line: bytes) -> str:
 
 def _check_place(utt: str, previous: str, seen: Mapping[str, np.ndarray]) -> None:
     if utt in seen:
-        raise UnitsError(f"utterance {utt!r} was given before")
+        raise UnitsError(f"utterance {shown(utt)} was given before")
     if utt < previous:
-        raise UnitsError(f"{utt!r} comes after {previous!r}: not sorted (LC_ALL=C sort mends it)")
+        raise UnitsError(f"{shown(utt)} comes after {shown(previous)}: not sorted (LC_ALL=C sort mends it)")
 
 
 def _check_same_shape(units: Mapping[str, np.ndarray], durations: Mapping[str, np.ndarray], where: str = "") -> None:
     if units.keys() != durations.keys():
         odd = min(units.keys() ^ durations.keys())
         absent = "durations" if odd in units else "units"
-        raise UnitsError(f"{where}{odd!r} has no {absent}: units and durations must be of the same utterances")
+        raise UnitsError(f"{where}{shown(odd)} has no {absent}: units and durations must be of the same utterances")
     for utt in units:
         runs, lengths = len(units[utt]), len(durations[utt])
         if runs != lengths:
-            raise UnitsError(f"{where}{utt!r} has {runs} collapsed units but {lengths} durations")
-
-
-def _listed(problems: list[str]) -> str:
-    more = len(problems) - _SHOWN
-    return "\n".join(problems[:_SHOWN] + ([f"… and {more} more"] if more > 0 else []))
+            raise UnitsError(f"{where}{shown(utt)} has {runs} collapsed units but {lengths} durations")

@@ -12,7 +12,8 @@ import pytest
 
 from tests.small import CODES, HOP, RATE, SPEAKERS, small_prior, small_vqvae, sound, write_data
 from vqaudio.audio.io import write_wav
-from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, save_config
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig
+from vqaudio.config_files import save_config
 from vqaudio.models.folder import save_model
 from vqaudio.units import UnitSpec, write_units
 

@@ -22,17 +22,14 @@ _TO_RGB = np.array(
 
 
 def read_codebook(model: Path) -> np.ndarray | None:
-    """Return the codebook (K, D) of a model folder; None where there is no such model."""
+    """Return the codebook (K, D) of a model folder; None where there is none. Raises ModelError for damaged weights."""
     path = model / "model.safetensors"
     if not path.is_file():
         return None
-    from safetensors import SafetensorError, safe_open
+    from vqaudio.models.weights import read_floats
 
-    try:
-        with safe_open(path, "np") as file:
-            return np.asarray(file.get_tensor("quantizer.codebook"), dtype=np.float64)
-    except (SafetensorError, OSError):
-        return None
+    codebook = read_floats(path, "quantizer.codebook")
+    return codebook if codebook is None or codebook.ndim == 2 else None
 
 
 def code_colours(codebook_size: int, codebook: np.ndarray | None) -> list[str]:

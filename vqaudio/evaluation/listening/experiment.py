@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, load_config
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig
+from vqaudio.config_files import load_config
 from vqaudio.errors import VQAudioError, did_you_mean
 from vqaudio.evaluation.listening.colours import code_colours, read_codebook
 from vqaudio.evaluation.results import RESULTS_FILE, Results, read_results
 from vqaudio.units import UnitSpec, read_frame_units
+from vqaudio.untrusted import read_json
 
 _NOT_LEARNED = ("quantizer.counts", "quantizer.idle", "quantizer.initialised", "quantizer.sums")
 
@@ -38,6 +40,8 @@ class Experiment:
     @classmethod
     def load(cls, path: Path) -> Experiment:
         """Read what is small. Raises VQAudioError for a folder that is no experiment, or a file that is broken."""
+        from vqaudio.models.folder import read_speakers  # here: it loads torch
+
         _check_experiment(path)
         prior = path / "prior" / "config.yaml"
         further = sorted(file.parent for file in path.glob(f"scores/*/{RESULTS_FILE}"))
@@ -47,7 +51,7 @@ class Experiment:
             prior_config=load_config(prior, PriorTrainingConfig) if prior.is_file() else None,
             training=_read_object(path / "train.json"),
             prior_training=_read_object(path / "prior" / "train.json"),
-            speakers=_read_lines(path / "model" / "speakers.txt"),
+            speakers=read_speakers(path / "model") if (path / "model" / "speakers.txt").is_file() else [],
             results=read_results(path) if (path / RESULTS_FILE).is_file() else None,
             further_results={folder.name: read_results(folder) for folder in further},
         )
@@ -99,11 +103,9 @@ class Experiment:
         path = self.path / kind / "model.safetensors"
         if not path.is_file():
             return None
-        from safetensors import safe_open
+        from vqaudio.models.weights import read_shapes
 
-        with safe_open(path, "np") as file:
-            names = [name for name in file.keys() if name not in _NOT_LEARNED]  # noqa: SIM118 (it is no dict)
-            return sum(int(np.prod(file.get_slice(name).get_shape())) for name in names)
+        return sum(math.prod(shape) for name, shape in read_shapes(path).items() if name not in _NOT_LEARNED)
 
     def _check(self, spec: UnitSpec, path: Path) -> None:
         model = self.config.model
@@ -128,13 +130,9 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
         raise VQAudioError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, dict):
         raise VQAudioError(f"{path}: holds a {type(content).__name__}, expected an object")
     return content
-
-
-def _read_lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 
 import pytest
 
+from vqaudio.audio.fileset import replace_files
 from vqaudio.errors import VQAudioError
-from vqaudio.units.fileset import replace_files
 
 
 def contents_of(folder) -> dict[str, str]:
@@ -48,15 +47,40 @@ def test_failure_while_lines_are_made_leaves_all_that_was_there(folder):
     assert contents_of(folder) == {"data.txt": "old\n", "mark.json": "old\n"}
 
 
-def test_failure_between_the_renames_leaves_no_mark(folder, monkeypatch):
+def test_bytes_are_written_as_they_are(folder):
+    replace_files(folder, {"data.txt": [b"a \xc3\xa9\n"], "mark.json": ["new\n"]})
+    assert contents_of(folder) == {"data.txt": "a é\n", "mark.json": "new\n"}
+
+
+def fails_at(monkeypatch, name: str) -> None:
     rename = os.replace
 
-    def second_fails(source, target):
-        if str(target).endswith("mark.json"):
+    def replace(source, target):
+        if str(target).endswith(name):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rename(source, target)
 
-    monkeypatch.setattr(os, "replace", second_fails)
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.parametrize("name", ["data.txt", "more.txt", "mark.json"])
+def test_failure_between_the_renames_gives_all_names_back(folder, monkeypatch, name):
+    (folder / "extra.txt").write_text("not yet stale\n")
+    before = contents_of(folder)
+    fails_at(monkeypatch, name)
+    with pytest.raises(VQAudioError, match=f"cannot write .*{name}: Input/output error"):
+        replace_files(
+            folder, {"data.txt": ["new\n"], "more.txt": ["new\n"], "mark.json": ["new\n"]}, stale=["extra.txt"]
+        )
+    assert contents_of(folder) == before  # and no temporary file
+
+
+def test_without_hard_links_such_a_failure_leaves_no_mark(folder, monkeypatch):
+    def none(source, target):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", none)
+    fails_at(monkeypatch, "mark.json")
     with pytest.raises(VQAudioError, match=r"mark\.json"):
         replace_files(folder, {"data.txt": ["new\n"], "mark.json": ["new\n"]})
     assert contents_of(folder) == {"data.txt": "new\n"}  # new data never stand beside an old mark
@@ -66,7 +90,7 @@ def test_read_only_folder_is_named(tmp_path, monkeypatch):
     def read_only(*_, **__):  # a folder's mode would not stop root, who runs the tests in containers
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", read_only)
+    monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(VQAudioError, match=f"cannot write {tmp_path}/data.txt: Read-only file system"):
         replace_files(tmp_path, {"data.txt": ["new\n"]})
 
