@@ -28,7 +28,7 @@ from pathlib import Path
 from data_prep import archives, command, openslr
 from data_prep.librispeech import subfolders
 from data_prep.splits import MOST, hold_out
-from data_prep.tables import one_line
+from data_prep.tables import one_line, read_lines
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError
@@ -80,7 +80,7 @@ def split_line(text: str) -> tuple[list[str], list[str], bool]:
 def read_contents(path: Path, transcripts: str, findings: Findings) -> dict[str, str]:
     """Return the text of each recording in a content.txt: lines of a file, a tab, and both by turns."""
     texts = {}
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for line in read_lines(path):
         file, _, text = line.partition("\t") if "\t" in line else line.partition(" ")
         if not file.strip():
             continue
@@ -94,7 +94,7 @@ def read_contents(path: Path, transcripts: str, findings: Findings) -> dict[str,
 
 def read_speakers(path: Path) -> set[str]:
     """Return the speakers in spk-info.txt: lines of speaker, age group, gender and accent, after some with '#'."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
+    lines = read_lines(path) if path.is_file() else []
     return {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
 
 

@@ -28,6 +28,7 @@ import numpy as np
 
 from data_prep import archives, command
 from data_prep.splits import with_held_out
+from data_prep.tables import read_lines, read_text
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.audio.io import write_wav
 from vqaudio.corpus.datadir import DataDir, Utterance
@@ -64,7 +65,7 @@ def read_transcription(path: str | Path) -> dict[str, str]:
         VQAudioError: a line of another form.
     """
     texts = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         match = LINE.fullmatch(" ".join(line.split()))
         if match:
             texts[match["name"]] = match["words"]
@@ -80,7 +81,7 @@ def read_part(corpus: Path, part: str, findings: Findings) -> list[Utterance]:
         VQAudioError: one of them without recording or transcript, or named in another way.
     """
     listing, transcription = (corpus / f"etc/an4_{part}.{kind}" for kind in ("fileids", "transcription"))
-    names = listing.read_text(encoding="utf-8").split()  # an4_clstk/fash/an251-fash-b
+    names = read_text(listing).split()  # an4_clstk/fash/an251-fash-b
     texts = read_transcription(transcription)
     require_texts([name for name in names if not texts.get(Path(name).name)], transcription)
     for name in sorted(texts.keys() - {Path(name).name for name in names}):

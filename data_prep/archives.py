@@ -2,25 +2,26 @@
 
 Only files and folders are ever made. A link within the archive becomes a copy of what it names; a path or a link that
 leads out of the folder, a device, or more bytes than a corpus can hold, and the archive is refused before anything
-stands under the final name. That name is the mark of completion: a folder that exists is whole.
+stands under the final name. Owners and permissions are not taken over. The final name is the mark of completion: a
+folder that exists is whole.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
-import stat
-import tarfile
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from data_prep import fetch
 from data_prep.fetch import FetchError
+from data_prep.members import Allowance, announced_size, members, refused
+from vqaudio.audio.lock_file import locked
+from vqaudio.audio.space import require_space
+from vqaudio.errors import VQAudioError
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ MAX_RATIO = 50
 """Bytes that a byte of an archive may become; recordings shrink to a half or, silent ones, to a tenth."""
 ALLOWANCE_BYTES = 1 << 28
 """What any archive may become: transcripts shrink better than recordings."""
+_NOT_THE_ARCHIVES_FAULT = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EMFILE,
+}  # fmt: skip
 SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 
 
@@ -89,118 +93,103 @@ def _fetch(archive: Archive, downloads: Path) -> Path:
     )
 
 
-@dataclass(frozen=True)
-class Member:
-    """One entry of an archive, whatever its kind: a folder, a file of so many bytes, or a link to another entry."""
-
-    path: PurePosixPath
-    size: int = 0
-    is_folder: bool = False
-    target: PurePosixPath | None = None
-    """What a link names, from the archive's root."""
-
-
 def unpack(archive: str | Path, folder: str | Path) -> Path:
     """Unpack a tar or zip archive as `folder`. Does nothing where `folder` exists.
 
+    What a killed run has left is removed first. Whoever unpacks the same archive meanwhile is refused.
+
     Raises:
-        FetchError: a hostile archive (see above), one with a password, a damaged one, or no room on the disk.
+        FetchError: a hostile archive (see above), one with a password, a damaged one, or a folder that cannot be
+            written.
+        VQAudioError: no room on the disk.
     """
     archive, folder = Path(archive), Path(folder)
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    limit = MAX_RATIO * archive.stat().st_size + ALLOWANCE_BYTES
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        unpacked = Path(scratch) / "unpacked"
-        unpacked.mkdir()
-        try:
-            _unpack(archive, unpacked, limit)
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise FetchError(f"{archive}: damaged, or not an archive ({error}). Delete it and try again.") from error
-        unpacked.rename(folder)
+    with locked(folder.parent / f".{folder.name}.lock", lambda who: _busy(folder, who), remove=True):
+        if not folder.is_dir():
+            _unpack_alone(archive, folder)
     return folder
 
 
-def _unpack(archive: Path, folder: Path, limit: int) -> None:
-    reader = _zip_members if zipfile.is_zipfile(archive) else _tar_members
-    links: list[Member] = []
-    written = 0
+def _busy(folder: Path, who: str) -> FetchError:
+    return FetchError(f"{folder}: another job is unpacking it ({who}): wait for its end")
+
+
+def _unpack_alone(archive: Path, folder: Path) -> None:
+    scratch = folder.parent / f".{folder.name}-unpacking"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir()
+        _unpack(archive, scratch)
+        scratch.rename(folder)
+    except VQAudioError:
+        raise
+    except OSError as error:
+        if error.errno in _NOT_THE_ARCHIVES_FAULT:
+            raise FetchError(f"{archive} cannot be unpacked as {folder}: {error.strerror}") from error
+        raise _damaged(archive, error) from error
+    except Exception as error:  # what the decoders of the standard library raise over arbitrary bytes is not documented
+        raise _damaged(archive, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _damaged(archive: Path, error: Exception) -> FetchError:
+    reason = str(error) or type(error).__name__
+    reason = reason if reason.isprintable() else repr(reason)
+    return FetchError(f"{archive}: damaged, or not an archive ({reason}). Delete it and try again.")
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    allowance = Allowance(archive, MAX_RATIO * archive.stat().st_size + ALLOWANCE_BYTES)
+    announced = announced_size(archive)
+    allowance.check(announced)
+    require_space(folder, announced, f"unpacking {archive.name}")
+    links: dict[PurePosixPath, PurePosixPath] = {}
+    files = 0
     with fetch.progress(f"unpacking {archive.name}", None) as told:
-        for member, content in reader(archive):
-            written += member.size
-            if written > limit:
-                raise FetchError(
-                    f"{archive}: refused, because it holds more than {limit / 1e9:.1f} GB, {MAX_RATIO} times its size"
-                )
+        for member, content in members(archive, allowance):
+            links.pop(member.path, None)  # of members of one name the last counts
             if member.target is not None:
-                links.append(member)
+                links[member.path] = member.target
             elif member.is_folder:
                 (folder / member.path).mkdir(parents=True, exist_ok=True)
             else:
-                _write(folder / member.path, content)
+                _write(folder / member.path, content, member.size)
                 told(member.size)
-    for link in links:
-        _copy_target(archive, folder, link)
+                files += 1
+    if not files:
+        raise refused(archive, "there is no file in it")
+    for path, target in links.items():
+        _copy_target(archive, folder, path, _end_of_chain(archive, links, path, target), allowance)
 
 
-def _write(path: Path, content: IO[bytes]) -> None:
+def _write(path: Path, content: IO[bytes], size: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as sink:
         shutil.copyfileobj(content, sink, fetch.BLOCK_BYTES)
+        if sink.tell() != size:
+            raise EOFError(f"{path.name!r} has {sink.tell()} bytes, expected {size}")
 
 
-def _copy_target(archive: Path, folder: Path, link: Member) -> None:
-    source = folder / link.target
+def _end_of_chain(
+    archive: Path, links: Mapping[PurePosixPath, PurePosixPath], path: PurePosixPath, target: PurePosixPath
+) -> PurePosixPath:
+    """Return what a link to a link to a link … names in the end."""
+    seen = {path}
+    while target in links:
+        if target in seen:
+            raise refused(archive, f"{str(path)!r} is a link that leads in a circle")
+        seen.add(target)
+        target = links[target]
+    return target
+
+
+def _copy_target(archive: Path, folder: Path, path: PurePosixPath, target: PurePosixPath, allowance: Allowance) -> None:
+    source = folder / target
     if not source.is_file():
-        raise FetchError(f"{archive}: refused, because {link.path} is a link to {link.target}, which is no file in it")
-    (folder / link.path).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, folder / link.path)
-
-
-def _tar_members(archive: Path) -> Iterator[tuple[Member, IO[bytes] | None]]:
-    with tarfile.open(archive, "r:*") as tar:
-        for entry in tar:
-            path = _inside(archive, entry.name)
-            if entry.isdir():
-                yield Member(path, is_folder=True), None
-            elif entry.isfile():
-                yield Member(path, entry.size), tar.extractfile(entry)
-            elif entry.issym():
-                yield Member(path, target=_inside(archive, f"{path.parent}/{entry.linkname}", entry.linkname)), None
-            elif entry.islnk():
-                yield Member(path, target=_inside(archive, entry.linkname)), None
-            else:
-                raise FetchError(f"{archive}: refused, because its member {entry.name!r} is neither file nor folder")
-
-
-def _zip_members(archive: Path) -> Iterator[tuple[Member, IO[bytes] | None]]:
-    with zipfile.ZipFile(archive) as zipped:
-        for entry in zipped.infolist():
-            path, mode = _inside(archive, entry.filename), entry.external_attr >> 16
-            if entry.flag_bits & 0x1:
-                raise FetchError(f"{archive}: its member {entry.filename!r} has a password; unpack it by hand")
-            if entry.is_dir():
-                yield Member(path, is_folder=True), None
-            elif stat.S_ISLNK(mode):
-                target = zipped.read(entry).decode("utf-8", "replace")
-                yield Member(path, target=_inside(archive, f"{path.parent}/{target}", target)), None
-            else:
-                with zipped.open(entry) as content:
-                    yield Member(path, entry.file_size), content
-
-
-def _inside(archive: Path, name: str, shown: str | None = None) -> PurePosixPath:
-    """Return a member's path without '.' and '..'; FetchError where it leads out of the folder."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    parts: list[str] = []
-    for part in path.parts:
-        if part == ".." and parts:
-            parts.pop()
-        elif part == ".." or path.is_absolute():
-            raise FetchError(f"{archive}: refused, because {shown or name!r} would lie outside the folder")
-        elif part != ".":
-            parts.append(part)
-    if shown is not None and PurePosixPath(shown).is_absolute():
-        raise FetchError(f"{archive}: refused, because a link leads to {shown!r}, outside the folder")
-    return PurePosixPath(*parts)
+        raise refused(archive, f"{str(path)!r} is a link to {str(target)!r}, which is no file in it")
+    allowance.take(source.stat().st_size)
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, folder / path)

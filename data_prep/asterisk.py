@@ -20,7 +20,6 @@ and `utt2lang`. Everything that the corpus lists and this module leaves out or m
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import logging
 import re
@@ -29,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep import archives, command, fetch
+from data_prep.tables import read_lines
 from data_prep.writing import Findings, write_data_dir
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError, did_you_mean
@@ -185,9 +185,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 def read_transcripts(path: str | Path) -> Iterator[tuple[str, str]]:
     """Yield (key, text) of each entry of a core-sounds-*.txt file, plain or gzipped; ';' begins a comment."""
-    path = Path(path)
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    for line in data.decode("utf-8-sig").splitlines():  # the Italian file begins with a byte-order mark
+    for line in read_lines(path):
         key, colon, text = line.partition(":")
         if colon and not line.startswith(";"):
             yield key.strip(), text.strip()

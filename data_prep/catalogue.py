@@ -20,7 +20,8 @@ from pathlib import Path
 LABELS = ("What", "Hours", "Speakers", "Languages", "Audio", "Licence", "Source", "Citation", "Tried on")
 FOLDER = Path(__file__).parent
 SHARED = {
-    "archives", "catalogue", "command", "fetch", "openslr", "source_filter", "splits", "tables", "textgrid", "writing"
+    "archives", "catalogue", "command", "fetch", "members", "openslr", "source_filter", "splits", "tables", "textgrid",
+    "writing",
 }  # fmt: skip
 """Modules that are no corpus; `folder` and `toy` are none that one could cite."""
 

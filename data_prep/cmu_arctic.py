@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep import archives, command
+from data_prep.tables import read_lines
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError
@@ -95,7 +96,7 @@ def read_prompts(path: str | Path) -> dict[str, str]:
         VQAudioError: a line of another form.
     """
     texts = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         match = PROMPT.fullmatch(line.strip())
         if match:
             texts[match["name"]] = " ".join(match["text"].replace('\\"', '"').split())
@@ -113,7 +114,7 @@ def read_labels(path: str | Path) -> list[str]:
         VQAudioError: a line of another form, or an end before the one above it.
     """
     values, start = [], 0.0
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    lines = read_lines(path)
     first = lines.index("#") + 1 if "#" in lines else 0
     for number, line in enumerate(lines[first:], start=first + 1):
         match = re.fullmatch(r"\s*(\d+\.?\d*)\s+\d+\s+(\S+).*", line)
@@ -151,10 +152,11 @@ def read_voice(voice: str, folder: Path, findings: Findings) -> dict[str, tuple[
 
 def _times(voice: str, recording: Path, findings: Findings) -> list[str]:
     labels = recording.parents[1] / "lab" / f"{recording.stem}.lab"
+    if not labels.exists():
+        findings.add(f"{voice}-{recording.stem}", "without phone times: no label file")
+        return []
     try:
         return read_labels(labels)
-    except FileNotFoundError:
-        findings.add(f"{voice}-{recording.stem}", "without phone times: no label file")
     except VQAudioError as error:
         findings.add(f"{voice}-{recording.stem}", "without phone times: a broken label file", str(error))
     return []

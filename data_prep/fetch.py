@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import http.client
 import logging
+import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +31,7 @@ logger = logging.getLogger(__name__)
 BLOCK_BYTES = 1 << 18
 TIMEOUT_SECONDS = 60
 ATTEMPTS = 4
+_CHECKED = 1 << 26  # bytes of a file of unknown length between looks at the room on the disk
 
 
 class FetchError(VQAudioError):
@@ -73,12 +77,23 @@ def http_file(url: str, path: str | Path, digest: str | None = None) -> Path:
         digest: what the publisher gives, as "md5:…", "sha1:…" or "sha256:…"; another file is deleted and refused.
 
     Raises:
-        FetchError: not there, no connection after several attempts, no room on the disk, or another digest.
+        FetchError: not there, no connection after several attempts, a web page in its place, or another digest.
+        VQAudioError: no room on the disk, asked for beforehand where the server says how much it takes.
     """
+    from vqaudio.audio.lock_file import locked  # NumPy stands behind it, which `debian_packages` does without
+
     path = Path(path)
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f".{path.name}.lock"), lambda who: _busy(path, who), remove=True):
+        return path if path.exists() else _http_file(url, path, digest)
+
+
+def _busy(path: Path, who: str) -> FetchError:
+    return FetchError(f"{path}: another job is fetching it ({who}): wait for its end")
+
+
+def _http_file(url: str, path: Path, digest: str | None) -> Path:
     part = path.with_name(path.name + ".part")
     logger.info("fetching %s", url)
     _with_attempts(lambda: _http_continue(url, part), url)
@@ -89,6 +104,8 @@ def http_file(url: str, path: str | Path, digest: str | None = None) -> Path:
             raise FetchError(
                 f"{url}: the file's {kind} digest is {found}, expected {expected}. It was deleted; try again."
             )
+    with open(part, "rb") as file:
+        os.fsync(file.fileno())  # the name that says "whole" must not reach the disk before the bytes
     return part.rename(path)
 
 
@@ -124,13 +141,6 @@ def progress(name: str, total: int | None, done: int = 0) -> Iterator[Callable[[
         return
     with tqdm(total=total, initial=done, desc=name, unit="B", unit_scale=True, disable=None) as bar:
         yield bar.update
-
-
-def require_room(folder: Path, needed: int, what: str) -> None:
-    """Raise FetchError where the disk of `folder` has not `needed` bytes left for `what`."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise FetchError(f"{what} needs {needed / 1e9:.1f} GB in {folder}, of which {free / 1e9:.1f} GB are free")
 
 
 def _apt_download(name: str, scratch: Path, lists: Path) -> Path:
@@ -171,14 +181,15 @@ def _with_attempts(action: Callable[[], None], url: str) -> None:
             return action()
         except urllib.error.HTTPError as error:
             raise FetchError(f"{url}: {error}") from error
-        except OSError as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
             if attempt == ATTEMPTS:
-                raise FetchError(f"{url}: {getattr(error, 'reason', error)}. A later run goes on from here.") from error
+                reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+                raise FetchError(f"{url}: {reason}. A later run goes on from here.") from error
             logger.warning("%s: %s; attempt %d of %d", url, error, attempt + 1, ATTEMPTS)
 
 
 def _http_continue(url: str, part: Path) -> None:
-    """Append to `part` what it lacks of `url`; OSError where the connection ends too early."""
+    """Append to `part` what it lacks of `url`; OSError or HTTPException where the connection ends too early."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -186,19 +197,43 @@ def _http_continue(url: str, part: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
+        if have and error.headers.get("Content-Range") == f"bytes */{have}":
+            return  # nothing is lacking: the run before was stopped between the last byte and the renaming
         part.unlink()  # longer than what is there now: another version of the file
         raise ConnectionError("the file changed on the server") from error
     with response:
-        resumed = response.status == 206
-        expected = response.length
-        have = have if resumed else 0
-        require_room(part.parent, expected or 0, url)
-        name = part.name.removesuffix(".part")
-        with open(part, "ab" if resumed else "wb") as file, progress(name, expected and have + expected, have) as told:
-            while block := response.read(BLOCK_BYTES):
-                file.write(block)
-                told(len(block))
-    written = part.stat().st_size - have
+        _refuse_page(response, url, part)
+        if response.status == 206 and _range_start(response) not in (have, None):
+            part.unlink()
+            raise ConnectionError("the server sent another part of the file than was asked for")
+        _append(response, url, part, have if response.status == 206 else 0)
+
+
+def _refuse_page(response: http.client.HTTPResponse, url: str, part: Path) -> None:
+    if response.headers.get_content_type() == "text/html" and ".htm" not in part.name:
+        raise FetchError(f"{url}: a web page came in place of {part.name.removesuffix('.part')}")
+
+
+def _range_start(response: http.client.HTTPResponse) -> int | None:
+    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
+
+
+def _append(response: http.client.HTTPResponse, url: str, part: Path, have: int) -> None:
+    """Write to `part`, from its byte `have` on, what the server sends."""
+    from vqaudio.audio.space import require_space
+
+    expected = response.length
+    require_space(part.parent, expected or 0, url)
+    name = part.name.removesuffix(".part")
+    written = 0
+    with open(part, "ab" if have else "wb") as file, progress(name, expected and have + expected, have) as told:
+        while block := response.read(BLOCK_BYTES):
+            if expected is None and written % _CHECKED < BLOCK_BYTES:
+                require_space(part.parent, _CHECKED, url)  # it may never end
+            file.write(block)
+            written += len(block)
+            told(len(block))
     if expected is not None and written < expected:
         raise ConnectionError(f"the connection ended after {written} of {expected} bytes")
 

@@ -7,8 +7,12 @@ The speaker of a file is the name of the folder right below the tree's root that
     speaker_b/take2.flac                        session2       boris
 
 A line of the table names a file, with its suffix or without, or a folder, then the speaker; the longest name that
-fits counts. Held-out utterances are chosen by a hash of their ids, so that they stay the same from run to run, and
-only of speakers who are left with something to train on.
+fits counts. Names become ids: '_' takes the place of what ids must not hold, and where that makes two names one, or an
+id too long, a digest of the name is added. wav.scp tells which file an id is of; findings.tsv lists the files that
+could not be taken, and why.
+
+Held-out utterances are chosen by a hash of their ids, so that they stay the same from run to run, and only of speakers
+who are left with something to train on.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import hashlib
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -31,24 +36,29 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 UNREAD_SUFFIXES = (".m4a", ".aac", ".wma", ".sph", ".amr", ".webm", ".mp4")  # audio, but not for us
-ID_BYTES = 180  # ids become file names, of which file systems take 255 bytes
+ID_BYTES, SPEAKER_BYTES = 150, 60  # both are in the name of a file, <id>-to-<speaker>.wav, which may have 255
 
 
 def find_audio(root: Path, findings: Findings) -> Iterator[PurePosixPath]:
-    """Yield the audio files below `root`, relative to it. Links to folders are followed, hidden names left out."""
+    """Yield the audio files below `root`, relative to it. Links to folders are followed, hidden folders left out."""
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         if (place := os.path.realpath(folder)) in seen:  # a link back to a folder above itself
             folders.clear()
             continue
         seen.add(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in [name for name in folders if name.startswith(".")]:
+            findings.add(_shown(PurePosixPath(Path(folder, name).relative_to(root))), "left out: a hidden folder")
+            folders.remove(name)
+        folders.sort()
         for name in sorted(files):
             path = PurePosixPath(Path(folder, name).relative_to(root))
             suffix = path.suffix.lower()
-            if name.startswith(".") or suffix not in SUFFIXES + UNREAD_SUFFIXES:
+            if suffix not in SUFFIXES + UNREAD_SUFFIXES:
                 continue
-            if suffix in UNREAD_SUFFIXES:
+            if name.startswith("."):
+                findings.add(_shown(path), "left out: a hidden file")
+            elif suffix in UNREAD_SUFFIXES:
                 findings.add(_shown(path), f"left out: {suffix} is no format that can be read; convert it")
             elif not _fits_a_table(str(path)):
                 findings.add(_shown(path), "left out: a line break, a tab or a byte that is not UTF-8 in its name")
@@ -67,7 +77,7 @@ def _shown(path: PurePosixPath) -> str:
 def read_speaker_table(path: str | Path) -> dict[str, str]:
     """Read lines of `<file or folder> <speaker>`, relative to the tree's root; '#' begins a comment."""
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # names may hold Unicode's line separators
     except (OSError, UnicodeDecodeError) as error:
         raise VQAudioError(f"{path}: the table of speakers cannot be read: {error}") from error
     table: dict[str, str] = {}
@@ -97,51 +107,53 @@ def speaker_by_folder(path: PurePosixPath, level: int, root: Path) -> str:
     return names[min(level, len(names) - 1)]
 
 
-def utterance_id(path: PurePosixPath, speaker: str) -> str:
-    """Return <speaker>-<path>, with '_' for what ids must not hold, and without the speaker's folder in the path."""
+def utterance_id(path: PurePosixPath, speaker: str, name: str | None = None) -> str:
+    """Return <speaker>-<path>, with '_' for what ids must not hold, and without the speaker's folder in the path.
+
+    `name` is the speaker's as ids have it, where that is not `clean_name(speaker)`.
+    """
     parts = list(path.with_suffix("").parts)
     if speaker in parts[:-1]:
         parts.remove(speaker)
-    id = f"{clean_name(speaker)}-{clean_name('_'.join(parts))}"
-    if len(id.encode()) <= ID_BYTES:
-        return id
-    digest = hashlib.md5(id.encode(), usedforsecurity=False).hexdigest()[:8]
-    return f"{id.encode()[: ID_BYTES - 9].decode(errors='ignore')}-{digest}"
+    return f"{name or clean_name(speaker)}-{clean_name('_'.join(parts))}"
+
+
+def distinct(ids: Mapping[str, str], most: int) -> dict[str, str]:
+    """Return an id for each key: its own of `ids`; with a digest where that is another's too, or over `most` bytes."""
+    counts = Counter(ids.values())
+    return {key: id if counts[id] == 1 and len(id.encode()) <= most else _with_digest(id, key, most)
+            for key, id in ids.items()}  # fmt: skip
+
+
+def _with_digest(id: str, key: str, most: int) -> str:
+    digest = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[:8]
+    return f"{id.encode()[: most - 9].decode(errors='ignore')}-{digest}"
 
 
 def collect(root: Path, speakers: Mapping[str, str] | None, level: int, findings: Findings) -> list[Utterance]:
     """Return one utterance per audio file below `root`.
 
     Raises:
-        VQAudioError: no audio, a file without a speaker in the table, or two files (or speakers) of one id.
+        VQAudioError: no audio, a file without a speaker in the table, or a root that wav.scp cannot name.
     """
-    utterances, strangers = [], []
-    names: dict[str, str] = {}  # of speakers, by their form in ids
+    if not _fits_a_table(str(root.resolve())):
+        raise VQAudioError(f"{str(root)!r}: a line break, a tab or a byte that is not UTF-8 in its path; rename it")
+    found: dict[str, str] = {}
+    strangers = []
     for path in find_audio(root, findings):
         speaker = speaker_by_folder(path, level, root) if speakers is None else speaker_by_table(path, speakers)
         if speaker is None:
             strangers.append(str(path))
-            continue
-        clean = clean_name(speaker)
-        if names.setdefault(clean, speaker) != speaker:
-            raise VQAudioError(f"the speakers {names[clean]!r} and {speaker!r} would both be {clean!r}; rename one")
-        utterances.append(Utterance(utterance_id(path, speaker), clean, str(root.resolve() / path)))
+        else:
+            found[str(path)] = speaker
     if strangers:
         raise VQAudioError(f"the table of speakers does not name {len(strangers)} files: {', '.join(strangers[:5])}")
-    if not utterances:
+    if not found:
         raise VQAudioError(f"{root}: no audio found in it. Looked for {', '.join(SUFFIXES)}, in folders at any depth")
-    _refuse_same_ids(utterances)
-    return utterances
-
-
-def _refuse_same_ids(utterances: Sequence[Utterance]) -> None:
-    first: dict[str, str] = {}
-    for utterance in utterances:
-        other = first.setdefault(utterance.id, utterance.recording)
-        if other != utterance.recording:
-            raise VQAudioError(
-                f"{other} and {utterance.recording} would both be the utterance {utterance.id}; rename or remove one"
-            )
+    names = distinct({speaker: clean_name(speaker) for speaker in found.values()}, SPEAKER_BYTES)
+    ids = distinct({path: utterance_id(PurePosixPath(path), speaker, names[speaker])
+                    for path, speaker in found.items()}, ID_BYTES)  # fmt: skip
+    return [Utterance(ids[path], names[speaker], str(root.resolve() / path)) for path, speaker in found.items()]
 
 
 def prepare(

@@ -30,9 +30,10 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from data_prep import archives, command
-from data_prep.folder import utterance_id
+from data_prep.folder import ID_BYTES, distinct, utterance_id
 from data_prep.librispeech import has_speakers, named_folders, subfolders
 from data_prep.splits import MOST, hold_out
+from data_prep.tables import read_text
 from data_prep.writing import Findings, require, write_parts
 from vqaudio.audio.io import probe
 from vqaudio.corpus.datadir import DataDir, Utterance
@@ -92,7 +93,7 @@ def voice_activity(path: Path) -> list[Stretch]:
     if not path.is_file():
         return []
     try:
-        stretches = json.loads(path.read_text(encoding="utf-8")).get("voice_activity") or []
+        stretches = json.loads(read_text(path)).get("voice_activity") or []
         return sorted((float(start), float(end)) for start, end in stretches)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise VQAudioError(f"{path}: expected an object whose voice_activity lists [start, end]: {error}") from error
@@ -156,8 +157,11 @@ def prepare(
     for folder in locate(root, subsets):
         recordings = list(find_recordings(folder))
         require(recordings, folder, "<speaker>/<book>/<file>.flac")
+        names = {path: PurePosixPath(speaker, book, PurePosixPath(path).name) for speaker, book, path in recordings}
+        ids = {path: utterance_id(name, name.parts[0]) for path, name in names.items()}
+        ids = distinct(ids, ID_BYTES - len("-0000"))
         for speaker, book, path in recordings:
-            recording = utterance_id(PurePosixPath(speaker, book, PurePosixPath(path).name), speaker)
+            recording = ids[path]
             stretches = cut(
                 Path(path), f"{speaker}/{book}/{PurePosixPath(path).name}", cut_by, segment_seconds, findings
             )

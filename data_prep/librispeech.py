@@ -32,7 +32,7 @@ from pathlib import Path
 
 from data_prep import archives, command, openslr
 from data_prep.splits import with_held_out
-from data_prep.tables import one_line
+from data_prep.tables import one_line, read_lines
 from data_prep.textgrid import ctm_values, read_textgrid
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
@@ -161,7 +161,7 @@ def what_is_there(suffixes: Counter[str], foreign: str, corpus: str) -> str:
 
 def read_transcripts(path: Path) -> dict[str, str]:
     """Return the text of each utterance in a <speaker>-<chapter>.trans.txt, lines of `id text`."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_lines(path)
     rows = (line.strip().partition(" ") for line in lines if line.strip())
     return {id: one_line(text) for id, _, text in rows}
 

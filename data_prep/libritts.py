@@ -30,7 +30,7 @@ from pathlib import Path
 
 from data_prep import archives, command, openslr
 from data_prep.librispeech import chapters, divide, locate, what_is_there
-from data_prep.tables import one_line
+from data_prep.tables import one_line, read_lines, read_text
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 
@@ -91,14 +91,14 @@ def _chapter_texts(chapter: Path, files: Sequence[str], transcripts: str) -> dic
     """Return the text of each sentence: lines of `id original normalized` with tabs between, or files of their own."""
     column, texts = 1 + ("original", "normalized").index(transcripts), {}
     for file in (file for file in files if file.endswith(".trans.tsv")):
-        for line in (chapter / file).read_text(encoding="utf-8").splitlines():
+        for line in read_lines(chapter / file):
             fields = line.split("\t")
             if len(fields) == 3:
                 texts[fields[0]] = one_line(fields[column])
     suffix = f".{transcripts}.txt"
     for stem in (file.removesuffix(suffix) for file in files if file.endswith(suffix)):
         if stem not in texts:
-            texts[stem] = one_line((chapter / f"{stem}{suffix}").read_text(encoding="utf-8"))
+            texts[stem] = one_line(read_text(chapter / f"{stem}{suffix}"))
     return texts
 
 

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep import archives, command
+from data_prep.tables import read_lines
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError
@@ -48,14 +49,11 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         VQAudioError: a line of another form.
     """
     texts = {}
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            fields = line.split("|")
-            if len(fields) != 3:
-                raise VQAudioError(
-                    f"{path}:{number}: {line!r} has {len(fields)} fields, expected id|as printed|as read"
-                )
-            texts[fields[0]] = " ".join(fields[2].split())
+    for number, line in enumerate(read_lines(path), start=1):
+        fields = line.split("|")
+        if len(fields) != 3:
+            raise VQAudioError(f"{path}:{number}: {line!r} has {len(fields)} fields, expected id|as printed|as read")
+        texts[fields[0]] = " ".join(fields[2].split())
     return texts
 
 

@@ -32,7 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep import archives, command
-from data_prep.tables import one_line
+from data_prep.tables import one_line, read_lines, read_text
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.audio.atomic import write_whole
 from vqaudio.audio.io import probe
@@ -88,7 +88,7 @@ def read_part(folder: Path, findings: Findings) -> list[Utterance]:
             missing.append(path.stem)
         else:
             id = f"{name['speaker']}-{name['item']}"
-            said = one_line(text.read_text(encoding="utf-8"))
+            said = one_line(read_text(text))
             utterances.append(Utterance(id, name["speaker"], str(path), text=said))
     require_texts(missing, folder)
     require(utterances, folder, "<speaker>_<session>_<item>.wav, each with its text in .mb")
@@ -145,7 +145,7 @@ def read_alignment(path: Path) -> list[str]:
         VQAudioError: a line that breaks the form, with its number.
     """
     values = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         try:
             label, start, end = line.split()
             values.append(f"1 {float(start):.3f} {float(end) - float(start):.3f} {label}")

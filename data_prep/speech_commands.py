@@ -25,6 +25,7 @@ from pathlib import Path
 
 from data_prep import archives, command
 from data_prep.splits import with_held_out
+from data_prep.tables import read_text
 from data_prep.writing import Findings, require, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError
@@ -95,7 +96,7 @@ def divide(folder: Path, by_path: dict[str, Utterance]) -> dict[str, list[Uttera
     parts: dict[str, list[Utterance]] = {}
     rest = dict(by_path)
     for part, listing in LISTS.items():
-        names = (folder / listing).read_text(encoding="utf-8").split()
+        names = read_text(folder / listing).split()
         if absent := [name for name in names if name not in by_path]:
             shown = ", ".join(absent[:5]) + (", …" if len(absent) > 5 else "")
             raise VQAudioError(f"{folder}: {len(absent)} recordings of {listing} are absent: {shown}. Is it complete?")

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from data_prep import archives, command, openslr
 from data_prep.splits import hold_out
-from data_prep.tables import one_line
+from data_prep.tables import one_line, read_lines
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError
@@ -47,7 +47,7 @@ def download(downloads: str | Path) -> Path:
 
 def read_table(path: Path) -> dict[str, str]:
     """Return the lines of a Kaldi table, whose keys end at a blank or, in this corpus, a tab; none of an absent one."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = read_lines(path) if path.is_file() else []
     rows = (line.split(None, 1) for line in lines if line.strip())
     return {row[0]: row[1].strip() if len(row) > 1 else "" for row in rows}
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from data_prep.writing import Findings
 from vqaudio.errors import VQAudioError, did_you_mean
+from vqaudio.untrusted import open_regular
 
+MAX_TEXT = 1 << 30
+"""Bytes of a text that is read as a whole."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 MAX_FIELD = 1 << 24
 """Characters of a field; the csv module's own bound, 2^17, is less than some transcripts take."""
@@ -20,6 +24,33 @@ MAX_FIELD = 1 << 24
 def one_line(text: str) -> str:
     """Return `text` on one line: control characters and runs of blanks become one blank, none at the ends."""
     return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def read_text(path: str | Path) -> str:
+    """Return a text in UTF-8, plain or gzipped, with '\\n' for all line ends and without a byte-order mark.
+
+    Raises:
+        VQAudioError: it cannot be read, is not UTF-8, or takes more than MAX_TEXT bytes.
+    """
+    path = Path(path)
+    try:
+        with open_regular(path) as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
+            data = file.read(MAX_TEXT + 1)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise VQAudioError(f"{path}: cannot be read: {error}") from error
+    if len(data) > MAX_TEXT:
+        raise VQAudioError(f"{path}: more than {MAX_TEXT} bytes of text")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise VQAudioError(f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8") from error
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """Return the lines of a text; raises VQAudioError like `read_text`. Unicode's further line ends are text."""
+    text = read_text(path)
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def read_rows(

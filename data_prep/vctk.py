@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep import archives, command
+from data_prep.tables import read_text
 from data_prep.writing import Findings, require, require_texts, write_parts
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError, did_you_mean
@@ -167,10 +168,7 @@ def _recordings(folder: Path, release: Release, microphone: str, findings: Findi
 
 def _texts(folder: Path) -> dict[str, str]:
     """Return a speaker's texts by number; {} where there are none."""
-    return {
-        path.stem.rpartition("_")[2]: " ".join(path.read_text(encoding="utf-8").split())
-        for path in sorted(folder.glob("*_*.txt"))
-    }
+    return {path.stem.rpartition("_")[2]: " ".join(read_text(path).split()) for path in sorted(folder.glob("*_*.txt"))}
 
 
 def part_of(number: str, text: str) -> str:

@@ -14,6 +14,7 @@ from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.errors import VQAudioError
 
 logger = logging.getLogger(__name__)
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,21 @@ class Findings:
         return Counter(finding.kind for finding in self.items)
 
     def write(self, path: str | Path) -> None:
-        """Write one line per finding, sorted: item, kind, detail, with tabs between; and log the counts."""
-        rows = sorted((f.kind, f.item, f.detail) for f in self.items)
+        """Write one line per finding, sorted: item, kind, detail, with tabs between; and log the counts.
+
+        Control characters, and bytes of names that are not UTF-8, are escaped.
+        """
+        rows = sorted(tuple(map(_escaped, (f.kind, f.item, f.detail))) for f in self.items)
         write_text_whole(Path(path), "".join(f"{item}\t{kind}\t{detail}\n" for kind, item, detail in rows))
         for kind, count in self.counts.items():
-            examples = [finding.item for finding in self.items if finding.kind == kind][:3]
+            examples = [_escaped(finding.item) for finding in self.items if finding.kind == kind][:3]
             logger.info("%5d %s (%s%s)", count, kind, ", ".join(examples), ", …" if count > 3 else "")
         if self.items:
             logger.info("each of them is listed in %s", path)
+
+
+def _escaped(text: str) -> str:
+    return _NO_TEXT.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def clean_name(name: str) -> str:

@@ -83,12 +83,21 @@ take_value() {
 
 check_value() {
     local expected=
-    if is_switch "$1"; then
+    if [[ $1 != *_args ]] && ! is_line "$2"; then
+        expected="a line of UTF-8 without control characters"
+    elif is_switch "$1"; then
         [[ $2 =~ ^(true|false)$ ]] || expected="true or false"
     elif [[ ${option_default[$1]} =~ ^[0-9]+$ ]]; then
         [[ $2 =~ ^[0-9]+$ ]] || expected="a whole number"
     fi
     [ -z "$expected" ] || die "--$1: got '$2', expected $expected"
+}
+
+# is_line TEXT: whether it is what tables, marks and TensorBoard take for a name.
+is_line() {
+    if [[ $1 == *[[:cntrl:]]* ]]; then return 1; fi
+    if [[ $1 != *[^\ -~]* ]] || ! command -v iconv >/dev/null; then return; fi
+    iconv -f UTF-8 -t UTF-8 <<<"$1" >/dev/null 2>&1
 }
 
 # suggest NAME: " Did you mean …?" with the nearest options, or nothing where none is near (or Python is absent).

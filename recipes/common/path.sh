@@ -8,6 +8,8 @@ export LC_ALL=C.UTF-8                                      # Kaldi's order of li
 
 # shellcheck source=recipes/common/parse_options.sh
 . "$root/recipes/common/parse_options.sh"
+is_line "$root" && [[ $root != *:* ]] || die "the repository lies in '$root': expected a path in UTF-8 without" \
+    "control characters and ':', which tables of audio files and Python's path cannot hold; move it"
 
 check_tools() {
     local tool

@@ -13,6 +13,9 @@ import json
 import re
 from pathlib import Path
 
+from vqaudio.audio.atomic import write_text_whole
+from vqaudio.errors import VQAudioError
+
 LEFT_OUT = ("Look", "Listen", "Not measured")
 OF_A_SET = ("In short", "Units", "What the units know", "Voice conversion")
 """Sections of a further set; the others would repeat those of the whole."""
@@ -80,7 +83,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file to write")
     options = parser.parse_args()
     out = options.out or options.experiment.absolute().parents[1] / "RESULTS.md"
-    out.write_text(render(options.experiment, options.command, options.note), encoding="utf-8")
+    try:
+        write_text_whole(out, render(options.experiment, options.command, options.note))
+    except VQAudioError as error:
+        parser.exit(2, f"{error}\n")
     print(out)
 
 

@@ -7,10 +7,10 @@
 #
 # after     stages whose results it reads
 # options   options that decide its result; where a value names a file, the file's content counts
-# files     further inputs, whose content counts (patterns allowed)
+# files     further inputs, whose content counts, one a line
 # folder    where its mark lies (.done/NAME), and its log (log/NAME.log)
 # log       another folder for its log
-# makes     what it writes, to be cleared when it was made with other options…
+# makes     what it writes, one path a line, to be cleared when it was made with other options…
 # keeps     …or, being dear, to be set aside under a new name
 # always    true for a stage that has no mark: it runs each time and is quick when there is nothing to do
 #
@@ -56,7 +56,7 @@ run_stage() {
     mark=$(mark_of "$name")
     check_dependencies "$name" "$label" "$first"
     text=$(fingerprint "$name")
-    if [ -f "$mark" ] && says_the_same "$mark" "$text" && [ "$force" = false ]; then
+    if is_done "$name" "$text" && [ "$force" = false ]; then
         echo "$label: done already"; return
     fi
     prepare_run "$name" "$label" "$mark" "$text"
@@ -65,6 +65,7 @@ run_stage() {
 }
 
 is_skipped() { local -n skip="skip_$1"; [ "${skip:-false}" = true ]; }
+is_done() { [ -f "$(mark_of "$1")" ] && says_the_same "$(mark_of "$1")" "$2"; }
 mark_of() { printf '%s' "${stage_folder[$1]}/.done/$1"; }
 
 # fingerprint NAME: prints the text of the stage's mark.
@@ -72,10 +73,21 @@ fingerprint() {
     local name=$1 option file
     for option in ${stage_options[$name]:-}; do
         local -n value=$option
-        printf 'option %s %s%s\n' "$option" "$value" "$(file_hash "$value")"
+        printf 'option %s %s%s\n' "$option" "${value//$'\n'/ }" "$(file_hash "$value")"
     done
-    for file in ${stage_files[$name]:-}; do printf 'file %s%s\n' "$file" "$(file_hash "$file")"; done
+    while IFS= read -r file; do
+        if [ -n "$file" ]; then printf 'file %s%s\n' "$file" "$(file_hash "$file")"; fi
+    done <<<"${stage_files[$name]:-}"
     for option in ${stage_after[$name]:-}; do printf 'after %s%s\n' "$option" "$(file_hash "$(mark_of "$option")")"; done
+}
+
+# said_in MARK WORDS: prints the rest of the first line of a mark that begins with these words; fails where none does.
+said_in() {
+    local line
+    while IFS= read -r line; do
+        if [[ $line == "$2 "* ]]; then printf '%s' "${line#"$2 "}"; return; fi
+    done <"$1"
+    return 1
 }
 
 # says_the_same MARK TEXT: whether they differ at most in options without a value, which a newer version may have more of.
@@ -90,9 +102,9 @@ file_hash() {
 # first. A circle of them is told by what reads them.
 with_bases() {
     local base=
-    cat "$1"
-    case $1 in *.yaml) base=$(awk '$1 == "base:" { print $2; exit }' "$1") ;; esac
-    base=$(dirname "$1")/$base
+    cat <"$1"
+    case $1 in *.yaml) base=$(awk '$1 == "base:" { print $2; exit }' <"$1") ;; esac
+    base=$(dirname -- "$1")/$base
     if [ -f "$base" ] && [ "${2:-0}" -lt 9 ]; then with_bases "$base" $((${2:-0} + 1)); fi
 }
 
@@ -130,7 +142,7 @@ prepare_run() {
 changes() {
     local kind name value old
     comm -13 <(sort "$1") <(sort <<<"$2") | while read -r kind name value; do
-        old=$(sed -n "s|^$kind $name ||p" "$1")
+        old=$(said_in "$1" "$kind $name" || true)
         case $kind in
             option) if [ -z "$old$value" ]; then continue
                 elif [ "${old%% sha256:*}" = "${value%% sha256:*}" ]; then echo "the content of $value changed; "
@@ -143,37 +155,86 @@ changes() {
 
 clear_results() {
     local path aside
-    for path in ${stage_keeps[$1]:-}; do
+    while IFS= read -r path; do
         if [ ! -e "$path" ]; then continue; fi
         aside=$path.old-$(date +%Y%m%d-%H%M%S)
         echo "$2: what was there is kept as $aside"
-        mv "$path" "$aside"
-    done
-    for path in ${stage_makes[$1]:-}; do rm -rf "$path"; done
+        mv -- "$path" "$aside"
+    done <<<"${stage_keeps[$1]:-}"
+    while IFS= read -r path; do
+        if [ -n "$path" ]; then rm -rf -- "$path"; fi
+    done <<<"${stage_makes[$1]:-}"
 }
 
 # perform NAME LABEL: runs stage_NAME; its output goes to the terminal and to its log.
 perform() {
     local name=$1 label=$2 log=${stage_log[$1]:-${stage_folder[$1]:-}/log}/$1.log began=$SECONDS
-    local interrupted=false status
+    local heard="" status=""
     echo "$label: ${stage_title[$name]}"
     mkdir -p "$(dirname "$log")"
-    # Not `if stage_…`: inside a condition the shell would ignore `set -e` within the stage. With a trap of its own
-    # the shell outlives Ctrl-C, which ends the stage, and can say how to go on.
-    set +e
-    trap 'interrupted=true' INT
-    { echo "# $(date -Is) $label"; (set -e; "stage_$name"); } 2>&1 | tee -i -a "$log"
-    status=${PIPESTATUS[0]}
-    trap - INT
-    set -e
-    if $interrupted || [ "$status" -eq 130 ] || [ "$status" -eq 143 ]; then
+    in_a_group write_log "$name" "$label" "$log"   # in no condition: within it `set -e` would mean nothing
+    if [ -n "$heard" ] || [ "$status" -eq 130 ] || [ "$status" -eq 143 ]; then
         echo "$label: interrupted after $(elapsed "$began"). The same command goes on where it stands." >&2
-        if $interrupted; then exit 130; else exit "$status"; fi
+        exit "${heard:-$status}"
     elif [ "$status" -ne 0 ]; then
         echo "$label: failed after $(elapsed "$began") with exit status $status. Its log: $log" >&2
         exit "$status"
     fi
     echo "$label: done in $(elapsed "$began")"
+}
+
+# write_log NAME LABEL LOG: runs the stage; what it says goes to its log too, to the end.
+write_log() {
+    set +e
+    (end_when_told; echo "# $(date -Is) $2"; set -e; "stage_$1") 2>&1 | (trap '' INT TERM HUP; exec tee -a -- "$3")
+    exit "${PIPESTATUS[0]}"
+}
+
+# end_when_told: a shell that is sent a signal ends after the command that it waits for, which is sent the same.
+end_when_told() { trap 'exit 130' INT; trap 'exit 143' TERM; trap 'exit 129' HUP; }
+
+# in_a_group COMMAND...: runs it as a group of processes, and passes signals on to all of them, a terminal's Ctrl-C
+# among them: whoever signals this shell alone (kill, timeout, systemd) ends what it has started, too. Sets `status`
+# to its exit status, and `heard` to that which a signal asks for. Should this shell be killed, a guard ends the group.
+# shellcheck disable=SC2154   # guard_PID is coproc's
+in_a_group() {
+    local group=""
+    trap 'pass_on INT 130' INT; trap 'pass_on TERM 143' TERM; trap 'pass_on HUP 129' HUP
+    set -m   # gives what is in the background a group of its own
+    coproc guard { end_orphans 2>/dev/null; }
+    (set +m; end_when_told; "$@") </dev/null &
+    group=$!
+    set +m
+    echo "$group" >&"${guard[1]}"
+    if [ -n "$heard" ]; then kill -TERM -- "-$group"; fi   # before there was anything to pass it on to
+    await "$group"
+    if [ -n "$heard" ]; then kill -KILL -- "-$group" 2>/dev/null || true; fi
+    trap - INT TERM HUP
+    echo ended >&"${guard[1]}"
+    wait "$guard_PID" || true
+}
+
+# pass_on SIGNAL STATUS: of the `group` of in_a_group.
+pass_on() {
+    heard=$2 signalled=true
+    if [ -n "$group" ]; then kill -s "$1" -- "-$group" 2>/dev/null || true; fi
+}
+
+# await PROCESS: waits for its end, signals or not, and sets `status`.
+await() {
+    local signalled=true
+    while [ -n "$signalled" ]; do
+        signalled=
+        wait "$1" && status=0 || status=$?
+    done
+}
+
+# end_orphans: reads the number of a group, and a second line when that has ended. No second line: nobody is left to
+# write one.
+end_orphans() {
+    local group
+    trap '' INT TERM HUP
+    read -r group && { read -r || kill -TERM -- "-$group"; }
 }
 
 # elapsed SINCE: prints the time since then, SINCE being an earlier $SECONDS.

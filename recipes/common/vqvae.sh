@@ -2,11 +2,13 @@
 # The stages of every recipe: data, VQ-VAE, units, prior, speech from them, and scores.
 # A recipe's run.sh calls this with its own defaults; see recipes/template.
 # shellcheck disable=SC2034   # skip_* are read by name, in stages.sh
-set -euo pipefail
+set -euf -o pipefail   # -f: a list of words is not a pattern of file names
 # shellcheck source=recipes/common/path.sh
 . "$(dirname "${BASH_SOURCE[0]}")/path.sh"
 # shellcheck source=recipes/common/stages.sh
 . "$root/recipes/common/stages.sh"
+# shellcheck source=recipes/common/locks.sh
+. "$root/recipes/common/locks.sh"
 # shellcheck source=recipes/common/vqvae_stages.sh
 . "$root/recipes/common/vqvae_stages.sh"
 
@@ -71,12 +73,14 @@ main() {
     check_options
     name_folders
     declare_stages
-    lock_experiments
+    lock_folders
     asked_python=$python
     if [ "$stage" -eq 0 ] && ! $skip_setup; then choose_python "$python"; else need_python "$python"; fi
     # shellcheck source=recipes/common/cmd.sh
     if [ -f cmd.sh ]; then . ./cmd.sh; else . "$root/recipes/common/cmd.sh"; fi
-    run_stages "$stage" "$stop_stage" "$force"
+    run_stages "$stage" "$((stop_stage < 2 ? stop_stage : 2))" "$force"
+    share_data
+    run_stages "$((stage > 3 ? stage : 3))" "$stop_stage" "$force"
     echo "all stages asked for are done, in $(elapsed 0)"
 }
 
@@ -108,7 +112,8 @@ recall_inputs() {
     local name before
     for name in "${data_options[@]}"; do
         if [ -n "${option_default[$name]}" ] || [[ " ${given_options[*]} " == *" $name "* ]]; then continue; fi
-        before=$(sed -n "s/^option $name //p" data/.done/data 2>/dev/null) || continue
+        if [ ! -f data/.done/data ]; then return; fi
+        before=$(said_in data/.done/data "option $name") || continue
         printf -v "$name" '%s' "${before%% sha256:*}"
         if [ -n "$before" ]; then echo "--$name ${before%% sha256:*}, as before"; fi
     done
@@ -124,7 +129,10 @@ check_options() {
         "this machine alone; give slurm or ssh"
     case $cmd_backend in local|slurm|ssh) ;; *) die "--cmd_backend: got '$cmd_backend', expected local, slurm or ssh" ;; esac
     [ "$stage" -le "$stop_stage" ] || die "--stage $stage comes after --stop_stage $stop_stage: nothing to do"
-    case $expdir$dumpdir$tag in *[[:space:]]*) die "--expdir, --dumpdir and --tag must be without blanks" ;; esac
+    for name in $eval_sets; do
+        [[ $name != */* && $name != [.-]* ]] || die "--eval_sets: got '$name', expected names of folders in data/"
+    done
+    for name in expdir dumpdir train_config prior_config; do plain_path "$name"; done
     if [ "$nj" -eq 0 ] && [ "$cmd_backend" != local ]; then
         die "--cmd_backend $cmd_backend: give --nj too, the processor cores of each job; this machine's are not theirs"
     fi
@@ -133,7 +141,7 @@ check_options() {
         case $name in *_config|*_dir|*_table|python) from_caller "$name" ;; esac
     done
     for name in train_config prior_config; do
-        [ -f "${!name}" ] || die "--$name: there is no file '${!name}'; the recipe has $(echo conf/*.yaml)"
+        [ -f "${!name}" ] || die "--$name: there is no file '${!name}'; the recipe has $(set +f; echo conf/*.yaml)"
     done
     if [ -z "$fs" ]; then fs=$(with_bases "$train_config" | awk '$1 == "sample_rate:" { print $2; exit }'); fi
     [[ $fs =~ ^[0-9]{4,6}$ ]] || die "--fs: got '$fs', expected a sample rate in Hz, such as 8000 or 16000"
@@ -146,13 +154,22 @@ from_caller() {
     if [ ! -e "$path" ] && [ -e "$caller/$path" ]; then path=$caller/$path; fi
 }
 
+# plain_path NAME: begins a relative path of unusual characters with './', so that no program takes it for an option
+# (-x), an assignment (a=b) or an address (a:b).
+plain_path() {
+    local -n path=$1
+    if [[ $path == [^/]* && $path == *[^A-Za-z0-9._/]* ]]; then path=./$path; fi
+}
+
 # name_folders: the experiment is named after the configuration, what train_args change in it, and the rate.
 name_folders() {
     if [ -z "$tag" ]; then
-        tag=$(basename "${train_config%.*}")
-        tag=${tag#train_}$(sed 's/--set//g; s/[^A-Za-z0-9.=_-]\{1,\}/_/g; s/_$//; s/=//g' <<<"$train_args")
+        tag=$(basename -- "${train_config%.*}")
+        tag=${tag#train_}$(sed 's/--set//g; s/[^A-Za-z0-9.=_-]\{1,\}/_/g; s/_$//; s/=//g' <<<"${train_args//$'\n'/ }")
         tag=${tag}_$((fs / 1000))k
     fi
+    case $tag in */*|.|..) die "--tag: got '$tag', expected a name; --expdir says in which folder" ;; esac
+    [ "$(printf '%s' "$tag" | wc -c)" -le 200 ] || die "the experiment's name, '$tag', is too long; --tag gives another"
     dump=$dumpdir/$((fs / 1000))k
     exp=$expdir/$tag
 }
@@ -163,7 +180,8 @@ declare_stages() {
     stage 0 setup "Make the Python environment" always=true log="$expdir/log"
     stage 1 data "Fetch and prepare the data" folder=data keeps=data log="$expdir/log" options="${data_options[*]}"
     stage 2 format "Check the audio and bring it to one rate" folder="$dump" log="$expdir/log" after=data \
-        options="fs min_seconds max_rejected_share max_train_hours" files="$(echo data/{train,dev,test}/{wav.scp,utt2spk,segments})"
+        options="fs min_seconds max_rejected_share max_train_hours" \
+        files="$(printf '%s\n' data/{train,dev,test}/{wav.scp,utt2spk,segments})"
     stage 3 train "Train the VQ-VAE" folder="$exp" after=format options="train_config train_args" keeps="$exp"
     stage 4 extract "Turn every utterance into units" folder="$exp" after="format train" makes="$exp/units"
     stage 5 prior "Train the prior over units" folder="$exp" after="extract" options="prior_config prior_args" \
@@ -178,17 +196,9 @@ declare_stages() {
         after="train extract prior resynthesise convert" options="seed asr score_args"
     stage 10 eval "Score further sets of utterances" folder="$exp" after="format train score" \
         options="eval_sets eval_speaker fs min_seconds max_utterances max_seconds temperature seed asr score_args" \
-        files="$(for name in $eval_sets; do echo "data/$name"/{wav.scp,utt2spk,segments}; done)"
+        files="$(for name in $eval_sets; do printf '%s\n' "data/$name"/{wav.scp,utt2spk,segments}; done)"
     stage 11 report "Write the listening report" folder="$exp" after="score convert sample eval"
     stage 12 summary "Say where to look and listen" always=true folder="$exp"
-}
-
-# lock_experiments: two runs must not write the same folders at a time.
-lock_experiments() {
-    mkdir -p "$expdir"
-    if ! command -v flock >/dev/null; then return; fi
-    exec 9>"$expdir/.lock"
-    flock -n 9 || die "another run is at work in $PWD/$expdir; wait for its end, or give another --expdir"
 }
 
 caller=$PWD

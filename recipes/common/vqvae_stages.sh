@@ -51,7 +51,8 @@ carry_tables() {
 }
 
 # run_job NAME COMMAND...: runs one job where cmd.sh says, or, divided NAME COMMAND..., --num_jobs of them, which take
-# a shard each; the same command without a shard then puts together what they have made.
+# a shard each; the same command without a shard then puts together what they have made. (SHARD_JOB, for a path may hold
+# the word JOB.)
 # shellcheck disable=SC2086   # the *_args and *_cmd are lists of words
 run_job() { $job_cmd "$(job_log "$1")" "${@:2}"; }
 
@@ -60,7 +61,7 @@ divided() {
     local name=$1
     shift
     if [ "$num_jobs" -gt 1 ]; then
-        $gpu_cmd JOB=1:"$num_jobs" "$(job_log "$name.JOB")" "$@" --shard "JOB/$num_jobs"
+        $gpu_cmd SHARD_JOB=1:"$num_jobs" "$(job_log "$name.SHARD_JOB")" "$@" --shard "SHARD_JOB/$num_jobs"
     fi
     $gpu_cmd "$(job_log "$name")" "$@"
 }

@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import os
+import shutil
 import stat
 import tarfile
 import threading
@@ -18,6 +19,12 @@ import pytest
 from data_prep import archives
 from data_prep.archives import Archive, obtain
 from data_prep.fetch import FetchError
+from tests.reliability.archives_hostile import hostile_tars, sound_archives
+from vqaudio.audio import space
+from vqaudio.audio.lock_file import locked
+from vqaudio.errors import VQAudioError
+
+SOUND_ARCHIVES = sound_archives()
 
 
 def tar(path: Path, *members: tarfile.TarInfo) -> Path:
@@ -126,6 +133,73 @@ def test_what_is_no_archive_is_told(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(b"<html>moved</html>")
     with pytest.raises(FetchError, match=r"a\.tar\.gz: damaged, or not an archive"):
         archives.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [suffix for suffix in SOUND_ARCHIVES])
+def test_an_archive_that_breaks_off_between_members_is_not_whole(tmp_path, name):
+    data = SOUND_ARCHIVES[name]
+    for size in range(0, len(data), 512):
+        (tmp_path / f"a.{name}").write_bytes(data[:size])
+        try:
+            archives.unpack(tmp_path / f"a.{name}", tmp_path / "out")
+        except FetchError as error:
+            assert "damaged" in str(error) and not (tmp_path / "out").exists()
+        else:  # what is cut off is the padding behind the end of a tar
+            assert (tmp_path / "out/corpus/text").is_file()
+            shutil.rmtree(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_a_changed_byte_of_what_is_compressed_is_found(tmp_path, name):
+    data = bytearray(SOUND_ARCHIVES[name])
+    data[-6] ^= 0x10  # in the checksum at the end, behind all members
+    (tmp_path / f"a.{name}").write_bytes(data)
+    with pytest.raises(FetchError, match="damaged"):
+        archives.unpack(tmp_path / f"a.{name}", tmp_path / "out")
+
+
+def test_links_are_followed_in_any_order_and_count_what_they_copy(tmp_path, monkeypatch):
+    members = [link("first", "second"), link("second", "a"), tarfile.TarInfo("a"), link("b", "a"), tarfile.TarInfo("b")]
+    folder = archives.unpack(tar(tmp_path / "a.tar.gz", *members), tmp_path / "out")
+    assert all((folder / name).read_bytes() == b"sound" * 100 for name in ("first", "second", "b"))
+    monkeypatch.setattr(archives, "ALLOWANCE_BYTES", 50_000)
+    links = [link(str(number), "a", tarfile.LNKTYPE) for number in range(100)]
+    with pytest.raises(FetchError, match="refused, because it holds more than"):
+        archives.unpack(tar(tmp_path / "b.tar.gz", tarfile.TarInfo("a"), *links), tmp_path / "bomb")
+
+
+@pytest.mark.parametrize("kind", ["pax header of 1 GB", "negative size of a header", "holes of 1 TB", "8 EB"])
+def test_sizes_that_a_tar_lies_about_are_refused_at_once(tmp_path, kind):
+    (tmp_path / "a.tar").write_bytes(hostile_tars()[kind][0]())
+    with pytest.raises(FetchError, match=r"refused|damaged"):
+        archives.unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
+def test_a_tar_is_no_zip_because_it_ends_with_one(tmp_path):
+    make, becomes = hostile_tars()["a zip as its last member"]
+    (tmp_path / "a.tar").write_bytes(make())
+    folder = archives.unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert (folder / "x.zip").read_bytes() == becomes["x.zip"]
+
+
+def test_what_a_killed_run_left_is_removed_and_another_job_is_waited_for(tmp_path):
+    archive = tar(tmp_path / "a.tar.gz", tarfile.TarInfo("a"))
+    (tmp_path / ".out-unpacking/old").mkdir(parents=True)
+    with (
+        locked(tmp_path / ".out.lock", VQAudioError, remove=True),
+        pytest.raises(FetchError, match=r"another job is unpacking it \(process \d+"),
+    ):
+        archives.unpack(archive, tmp_path / "out")
+    archives.unpack(archive, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["a.tar.gz", "out"] and os.listdir(tmp_path / "out") == ["a"]
+
+
+def test_room_is_asked_for_where_the_archive_says_what_it_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(space, "free_bytes", lambda folder: 10_000)
+    with pytest.raises(VQAudioError, match=r"unpacking a\.zip would take 20 kB"):
+        archives.unpack(zipped(tmp_path / "a.zip", "1.wav", content=bytes(20_000)), tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.zip"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.server
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +15,10 @@ import pytest
 
 from data_prep import fetch
 from data_prep.fetch import FetchError
+from tests.reliability import archives_server
+from tests.reliability.archives_server import serving
+from vqaudio.audio import space
+from vqaudio.errors import VQAudioError
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -32,8 +35,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers["Range"]
         self.ranges.append(asked)
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-        if start > len(CONTENT):
-            self.send_error(416)
+        if start >= len(CONTENT):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
+            self.end_headers()
             return
         body = CONTENT[start:]
         self.send_response(206 if asked else 200)
@@ -77,6 +82,30 @@ def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
     assert fetch.http_file(f"{server}/file", tmp_path / "file").read_bytes() == CONTENT
 
 
+def test_a_part_that_is_all_of_the_file_is_not_fetched_again(server, tmp_path):
+    (tmp_path / "file.part").write_bytes(CONTENT)
+    assert fetch.http_file(f"{server}/file", tmp_path / "file").read_bytes() == CONTENT
+    assert Handler.ranges == [f"bytes={len(CONTENT)}-"]
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ("page", "a web page came in place of a.tar.gz"),
+        ("cut-chunks", "goes on from here"),
+        ("no-http", "220 mail ready"),
+        ("long-header", "got more than"),
+        ("to-a-file", "not allowed"),
+        ("to-nonsense", "IPv6"),
+        ("says-a-petabyte", r"would take 1e\+03 TB"),
+    ],
+)
+def test_what_servers_do_besides_is_told_in_words(tmp_path, way, words):
+    with serving(archives_server.Handler) as address, pytest.raises(VQAudioError, match=words):
+        fetch.http_file(f"{address}/{way}/a.tar.gz", tmp_path / "a.tar.gz")
+    assert not (tmp_path / "a.tar.gz").exists()
+
+
 @pytest.mark.parametrize("kind", ["md5", "sha1", "sha256"])
 def test_the_digest_is_checked(server, tmp_path, kind):
     good = hashlib.new(kind, CONTENT).hexdigest()
@@ -87,8 +116,8 @@ def test_the_digest_is_checked(server, tmp_path, kind):
 
 
 def test_no_room_is_told_before_anything_is_written(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(2000, 1000, 1000))
-    with pytest.raises(FetchError, match=r"/file needs 0\.0 GB in .*, of which 0\.0 GB are free"):
+    monkeypatch.setattr(space, "free_bytes", lambda folder: 1000)
+    with pytest.raises(VQAudioError, match=r"/file would take 1\.02 MB, 1 kB are free"):
         fetch.http_file(f"{server}/file", tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 

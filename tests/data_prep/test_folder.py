@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -83,21 +84,42 @@ def test_a_table_is_read_and_its_faults_are_named(tmp_path):
         folder.read_speaker_table(tmp_path / "nothing")
 
 
-def test_two_files_of_one_id_are_refused(tmp_path):
-    with pytest.raises(VQAudioError, match=r"a_b\.wav and .*a b\.wav|a b\.wav and .*a_b\.wav"):
-        collect(touch(tmp_path, "anna/a b.wav", "anna/a_b.wav"))
+def test_files_whose_names_would_be_one_id_are_told_apart(tmp_path):
+    touch(tmp_path, "anna/a b.wav", "anna/a_b.wav", "anna/c d.wav")
+    found = {u.id: Path(u.recording).name for u in folder.collect(tmp_path, None, 1, Findings())}
+    assert found.pop("anna-c_d") == "c d.wav"
+    assert sorted(found.values()) == ["a b.wav", "a_b.wav"]
+    assert all(re.fullmatch("anna-a_b-[0-9a-f]{8}", id) for id in found)
+    (tmp_path / "anna/e.wav").write_bytes(b"audio")
+    assert set(found) < set(collect(tmp_path))  # another file changes nothing about them
 
 
-def test_two_speakers_of_one_name_are_refused(tmp_path):
-    with pytest.raises(VQAudioError, match="'anna b' and 'anna_b' would both be 'anna_b'"):
-        collect(touch(tmp_path, "anna b/a.wav", "anna_b/b.wav"))
+def test_speakers_whose_names_would_be_one_are_told_apart(tmp_path):
+    speakers = set(collect(touch(tmp_path, "anna b/a.wav", "anna_b/b.wav", "boris/c.wav")).values())
+    assert "boris" in speakers and len(speakers) == 3
+    assert len([name for name in speakers if re.fullmatch("anna_b-[0-9a-f]{8}", name)]) == 2
+
+
+@pytest.mark.parametrize("where", ["anna/{}.wav", "{}/a.wav"])
+def test_names_as_long_as_they_can_be_leave_room_for_what_is_made_of_them(tmp_path, where):
+    names = ["ü" * 120 + end for end in "ab"]
+    found = collect(touch(tmp_path, *(where.format(name) for name in names)))
+    assert len(found) == 2
+    assert all(len(f"{id}-to-{speaker}.original.wav".encode()) <= 255 for id, speaker in found.items())
+    assert all(id_fault(id) is None and id_fault(speaker) is None for id, speaker in found.items())
+
+
+def test_a_root_that_no_table_can_name_is_refused(tmp_path):
+    touch(tmp_path / "two\nlines", "anna/a.wav")
+    with pytest.raises(VQAudioError, match=r"two\\nlines.*: a line break"):
+        folder.collect(tmp_path / "two\nlines", None, 1, Findings())
 
 
 def test_what_cannot_be_read_is_listed(tmp_path):
-    touch(tmp_path, "anna/a.wav", "anna/b.m4a", "anna/c\nd.wav")
+    touch(tmp_path, "anna/a.wav", "anna/b.m4a", "anna/c\nd.wav", "anna/.e.wav", ".trash/f.wav", "anna/.notes")
     findings = Findings()
     folder.collect(tmp_path, None, 1, findings)
-    assert {finding.item for finding in findings.items} == {"anna/b.m4a", "anna/c\\nd.wav"}
+    assert {finding.item for finding in findings.items} == {"anna/b.m4a", "anna/c\\nd.wav", "anna/.e.wav", ".trash"}
 
 
 def test_a_name_that_is_not_utf8_is_listed(tmp_path):
@@ -133,5 +155,5 @@ names = st.text(st.characters(exclude_characters="/\x00", exclude_categories=("C
 def test_ids_are_fit_for_data_directories(parts, speaker):
     path = PurePosixPath(*parts, "take.wav")
     id = folder.utterance_id(path, speaker)
-    assert id_fault(id) is None
+    assert id_fault(folder.distinct({"the path": id}, folder.ID_BYTES)["the path"]) is None
     assert id.startswith(clean_name(speaker)[:10])

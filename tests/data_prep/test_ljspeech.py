@@ -72,7 +72,7 @@ def test_a_copy_that_breaks_off_is_refused(corpus, tmp_path):
 
 def test_a_line_of_another_form_is_named(corpus, tmp_path):
     write_text(corpus / "metadata.csv", "LJ048-0001|one|one", "LJ048-0002,two,two")
-    with pytest.raises(VQAudioError, match=r"metadata\.csv:2: 'LJ048-0002,two,two\\n' has 1 fields, expected id\|"):
+    with pytest.raises(VQAudioError, match=r"metadata\.csv:2: 'LJ048-0002,two,two' has 1 fields, expected id\|"):
         ljspeech.prepare(corpus, tmp_path / "data")
 
 

@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from data_prep.tables import one_line, read_rows
+from data_prep.tables import one_line, read_lines, read_rows
 from data_prep.writing import Findings
 from vqaudio.errors import VQAudioError
 
@@ -58,3 +58,29 @@ def test_a_missing_column_and_a_table_that_is_cut_off_are_named(tmp_path):
 @pytest.mark.parametrize(("text", "expected"), [(" a\u2028b\tc\x00 ", "a b c"), ("é\xa0ü", "é ü"), ("", "")])
 def test_one_line(text, expected):
     assert one_line(text) == expected
+
+
+def test_lines_end_where_line_feeds_and_carriage_returns_are(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffone\u2028still one\r\ntwo\x0bstill two\n".encode())
+    assert read_lines(tmp_path / "a.txt") == ["one\u2028still one", "two\x0bstill two"]
+    (tmp_path / "a.txt").write_bytes(b"")
+    assert read_lines(tmp_path / "a.txt") == []
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"one\n\ntwo"))
+    assert read_lines(tmp_path / "a.txt.gz") == ["one", "", "two"]
+
+
+def test_a_text_that_cannot_be_read_is_named_with_its_line(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\ntw\xf6\n")
+    with pytest.raises(VQAudioError, match=r"a\.txt:2: byte 0xf6 is not UTF-8"):
+        read_lines(tmp_path / "a.txt")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"one\ntwo")[:-9])
+    for name in ("nothing", ".", "a.txt.gz"):
+        with pytest.raises(VQAudioError, match="cannot be read"):
+            read_lines(tmp_path / name)
+
+
+def test_findings_are_lines_whatever_they_are_of(tmp_path):
+    findings = Findings()
+    findings.add("a\nb\udcff", "left out: its name", "x\ty")
+    findings.write(tmp_path / "findings.tsv")
+    assert (tmp_path / "findings.tsv").read_text() == "a\\nb\\udcff\tleft out: its name\tx\\ty\n"

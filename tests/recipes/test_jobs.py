@@ -68,6 +68,13 @@ def test_arguments_reach_the_command_as_they_are(tmp_path):
     assert result.stdout == f"{words}\n"
 
 
+def test_a_word_of_its_own_leaves_paths_with_the_word_job_alone(tmp_path):
+    command = ("local", "SHARD_JOB=1:2", "JOB/x.SHARD_JOB.log", "echo", "JOB/units SHARD_JOB/2")
+    launch(*command, cwd=tmp_path)
+    assert sorted(os.listdir(tmp_path / "JOB")) == ["x.1.log", "x.2.log"]
+    assert "\nJOB/units 2/2\n" in (tmp_path / "JOB/x.2.log").read_text()
+
+
 def test_no_more_jobs_run_at_once_than_allowed(tmp_path):
     launch("local", "--max-jobs-run=2", "JOB=1:5", "x.JOB.log", "bash", "-c", counted(2), cwd=tmp_path)
     assert most_at_once(tmp_path) == 2 and len((tmp_path / "seen").read_text().split()) == 5
@@ -131,6 +138,13 @@ def test_a_second_interrupt_kills_at_once(tmp_path):
     assert process.wait(timeout=20) == 130  # far less than the 60 s of grace
 
 
+def test_a_log_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "log/x.1.log").mkdir(parents=True)
+    error = launch("local", "JOB=1:1", "log/x.JOB.log", "touch", "begun", cwd=tmp_path, status=2).stderr
+    assert re.search(r"cannot write \S*log/x\.1\.log: Is a directory", error)
+    assert os.listdir(tmp_path / "log") == ["x.1.log"] and not (tmp_path / "begun").exists()
+
+
 def test_jobs_end_when_the_launcher_is_no_more(tmp_path):
     process = start("local", "x.log", "bash", "-c", SAVES, cwd=tmp_path)
     wait_for((tmp_path / "begun").exists)
@@ -159,6 +173,7 @@ def is_alive(pid: int) -> bool:
         ("local JOB=1:4 x.log true", "the 4 jobs would all write the log x.log: put JOB into its name"),
         ("local JOB=4:1 x.JOB.log true", "got 'JOB=4:1', expected JOB=1:N"),
         ("local JB=1:4 x.JB.log true", "got 'JB=1:4', expected JOB=1:N"),
+        ("slurm --restarts 2 JOB=1:4 x.JOB.log true", "--restarts is for a single job, and JOB=… was given too"),
         ("local --num_nodes 2 JOB=1:4 x.JOB.log true", "--num_nodes is for a single job, and JOB=… was given too"),
     ],
 )

@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,7 +82,7 @@ def test_after_a_failure_running_jobs_end_and_no_others_begin(slurm):
     script = f"{both_run}; [ JOB != 1 ] || {{ echo broken; exit 3; }}; sleep 3; touch done.JOB"
     error = slurm.launch("--max_jobs_run", "2", "JOB=1:9", "log/x.JOB.log", "bash", "-c", script, status=1).stderr
     assert (slurm.folder / "done.2").exists() and not (slurm.folder / "on.9").exists()
-    assert re.search(r"x: job 1 failed with status 3 on n1\. The end of its log, log/x\.1\.log:\n", error)
+    assert re.search(r"x: job 1 failed with status 3 on n[12]\. The end of its log, log/x\.1\.log:\n", error)
     assert "  | broken\n" in error and re.search(r"x: \d of 9 jobs failed: 1; not run: .*9\n$", error)
     (kept,) = (slurm.folder / "log/.jobs").iterdir()
     assert "run-job" in (kept / "script.sh").read_text()
@@ -96,7 +98,8 @@ def test_jobs_that_somebody_cancels_are_lost(slurm):
     slurm.ask("scancel", number)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 1
-    assert re.search(r"x: job 1 was lost on n1: Slurm says (CANCELLED|FAILED).* The end of its log, x\.1\.log:", error)
+    lost = r"x: job 1 was lost on n[12]: Slurm says (CANCELLED|FAILED).* The end of its log, x\.1\.log:"
+    assert re.search(lost, error), error
 
 
 def test_a_job_that_is_cancelled_while_it_waits(slurm):
@@ -126,8 +129,7 @@ def test_a_second_interrupt_kills(slurm):
     process = slurm.start("x.log", "bash", "-c", "trap '' INT TERM; touch begun; while true; do sleep 1; done")
     wait_for((slurm.folder / "begun").exists)
     os.kill(process.pid, signal.SIGINT)
-    while "a second Ctrl-C kills them" not in process.stderr.readline():
-        pass
+    read_until("a second Ctrl-C kills them", process)
     os.kill(process.pid, signal.SIGINT)
     assert "killing the jobs" in process.communicate(timeout=60)[1] and process.returncode == 130
 
@@ -161,6 +163,104 @@ def test_an_interrupt_reaches_all_nodes_once(slurm):
     assert process.returncode == 130 and slurm.texts("node.*/result") == ["saved", "saved"]
 
 
+COUNTS = (
+    "trap 'echo saved >>saved; exit 130' INT; echo $SLURM_JOB_ID >>begun; [ $(wc -l <begun) -lt 3 ] || exit 0; "
+    "while true; do sleep 0.1; done"
+)
+"""A training: it saves itself when it is interrupted, and is through with its work the third time."""
+
+
+def begun(slurm: Slurm, times: int) -> list[str]:
+    """Wait until the job of COUNTS has begun so often; return its numbers."""
+    path = slurm.folder / "begun"
+    wait_for(lambda: path.exists() and len(path.read_text().split()) == times, seconds=60)
+    return path.read_text().split()
+
+
+def read_until(words: str, process: subprocess.Popen[str]) -> None:
+    """Read what the launcher says, as far as the line that holds these words."""
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"the launcher has ended, or was killed after a minute, without saying {words!r}: {said}"
+        said += line
+    limit.cancel()
+
+
+def warn(slurm: Slurm, number: str) -> None:
+    """Send what --signal=B:USR1@… has Slurm send; again, until it is heard: of a job just begun Slurm may lose it."""
+    saved = slurm.folder / "saved"
+    before = saved.read_text() if saved.exists() else ""
+
+    def heard() -> bool:
+        slurm.ask("scancel", "--batch", "--signal=USR1", number)
+        return saved.exists() and saved.read_text() != before
+
+    wait_for(heard, seconds=60)
+
+
+def test_a_training_whose_time_is_over_goes_on_as_another_job(slurm):
+    process = slurm.start("--restarts", "9", "x.log", "bash", "-c", COUNTS)
+    for times in (1, 2):
+        warn(slurm, begun(slurm, times)[-1])
+    error = process.communicate(timeout=90)[1]
+    assert process.returncode == 0 and len(set(begun(slurm, 3))) == 3
+    assert (slurm.folder / "saved").read_text() == "saved\n" * 2
+    assert "its time was nearly over; --time gives it more. It goes on as another job (2 of 9)" in error
+
+
+def test_it_goes_on_so_often_as_was_said(slurm):
+    process = slurm.start("x.log", "bash", "-c", COUNTS)
+    warn(slurm, begun(slurm, 1)[0])
+    error = process.communicate(timeout=90)[1]
+    assert process.returncode == 138 and "its time was nearly over; --time gives it more. Its log: x.log" in error
+    assert (slurm.folder / "saved").read_text() == "saved\n"
+
+
+def test_a_training_that_somebody_cancels_does_not_come_back(slurm):
+    process = slurm.start("--restarts", "9", "x.log", "bash", "-c", f"trap 'exit 143' TERM; {COUNTS}")
+    slurm.ask("scancel", begun(slurm, 1)[0])
+    error = process.communicate(timeout=90)[1]
+    assert process.returncode not in (0, None) and "Slurm says CANCELLED: somebody cancelled it" in error
+    assert len(begun(slurm, 1)) == 1
+
+
+def test_a_job_that_slurm_puts_back_is_waited_for(slurm):
+    """As it does where a job of higher priority takes the machine: SIGTERM to all processes, then it waits again."""
+    process = slurm.start(
+        "--restarts", "9", "x.log", "bash", "-c", f"trap 'echo saved >>saved; exit 143' TERM; {COUNTS}"
+    )
+    (number,) = begun(slurm, 1)
+    slurm.ask("scontrol", "requeue", number)
+    read_until("x: waits (BeginTime)", process)
+    wait_for(lambda: "BeginTime" in slurm.ask("squeue", "--noheader", "--format=%r", "--jobs", number), seconds=60)
+    time.sleep(3)  # what Slurm leaves between the end of a job and its next run, less of it and it cannot start it
+
+    def runs_again() -> bool:
+        slurm.ask("scontrol", "update", f"JobId={number}", "StartTime=now")  # else it would wait for two minutes
+        return len((slurm.folder / "begun").read_text().split()) == 2
+
+    wait_for(runs_again, seconds=60)
+    read_until("x: runs on n", process)
+    warn(slurm, number)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 0 and begun(slurm, 3)[:2] == [number] * 2, error
+    assert "x: failed with status 138" in error and "It goes on as another job (1 of 9)" in error
+
+
+@pytest.mark.whole_run  # Slurm's shortest limit is a minute
+def test_a_job_that_meets_its_time_limit_is_warned_and_completes(slurm):
+    process = slurm.start(
+        "--time", "0:01:00", "--restarts", "9", "x.log", "bash", "-c", COUNTS.replace("-lt 3", "-lt 2")
+    )
+    error = process.communicate(timeout=300)[1]
+    assert process.returncode == 0 and len(set(begun(slurm, 2))) == 2, error
+    assert (slurm.folder / "saved").read_text() == "saved\n"
+    assert "It goes on as another job (1 of 9)" in error
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -181,13 +281,33 @@ def test_slurm_is_not_installed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("time", "warned"), [("0:09:59", False), ("0:10:00", True), ("2-00:00:00", True), (None, False)]
+    ("time", "seconds"), [("0:01:00", 10), ("0:10:00", 100), ("0:12:00", 120), ("2-00:00:00", 120), (None, None)]
 )
-def test_long_jobs_hear_of_their_time_limit_before(time, warned):
+def test_jobs_hear_of_their_time_limit_before(time, seconds):
     from jobs.slurm import early_warning
 
     options = ["--time", time] if time else []
-    assert early_warning(parse(["slurm", *options, "x.log", "true"])) == (["--signal=B:INT@60"] if warned else [])
+    warned = [] if seconds is None else [f"--signal=B:USR1@{seconds}"]
+    assert early_warning(parse(["slurm", *options, "x.log", "true"])) == warned
+
+
+@pytest.mark.parametrize(
+    ("folder", "output"),
+    [
+        ("100%j", "{}/100%%j/logs/.jobs/{}/slurm.%a.out"),
+        ("a b", "{}/a b/logs/.jobs/{}/slurm.%a.out"),
+        ("a\\b", "/dev/null"),
+    ],
+)
+def test_what_slurm_says_goes_beside_the_logs_whatever_the_paths(tmp_path, monkeypatch, folder, output):
+    from jobs.slurm import _output
+    from jobs.task import Task
+
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    request = parse(["slurm", "JOB=1:2", "logs/x.JOB.log", "true"])
+    task = Task.create(request)
+    assert _output(request, task) == output.format(tmp_path, Path(task.folder).name)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig, load_config
+from vqaudio.config import PriorTrainingConfig, VQVAETrainingConfig
+from vqaudio.config_files import load_config
 
 ROOT = Path(__file__).parents[2]
 # The environment's own programs are not on the path where its Python was called by its full name.
@@ -22,7 +23,8 @@ SCRIPTS = sorted([*(ROOT / "recipes").glob("*/*.sh"), *(ROOT / "recipes").glob("
 
 
 def run(recipe: Path, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", str(recipe / "run.sh"), *arguments], capture_output=True, text=True, **options)
+    return subprocess.run(["bash", str(recipe / "run.sh"), *arguments], capture_output=True, text=True,
+                          errors="replace", **options)  # fmt: skip
 
 
 @pytest.fixture(params=RECIPES, ids=lambda path: path.name)
@@ -91,7 +93,14 @@ def test_the_template_starts_from_the_main_recipes_configuration(name):
         (("--stage", "5", "--stop_stage", "4"), "--stage 5 comes after --stop_stage 4"),
         (("--train_config", "conf/train_vqva.yaml"), "there is no file 'conf/train_vqva.yaml'; the recipe has conf/"),
         (("--fs", "8"), "--fs: got '8'"),
-        (("--expdir", "a b"), "must be without blanks"),
+        (("--expdir", "a\nb"), "expected a line of UTF-8 without control characters"),
+        (("--dumpdir", b"a\xff"), "expected a line of UTF-8 without control characters"),
+        (("--tag", "../elsewhere"), "--tag: got '../elsewhere', expected a name; --expdir says in which folder"),
+        (("--tag", "long" * 60), "is too long; --tag gives another"),
+        (
+            ("--eval_sets", "unheard ../elsewhere"),
+            "--eval_sets: got '../elsewhere', expected names of folders in data/",
+        ),
         (("--corpus_sed", "1"), "unknown option '--corpus_sed'. Did you mean '--corpus_seed'"),
     ],
 )

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,7 @@ work() {{
         "$1") false; echo "not reached" ;;
         "$1-pipe") false | cat; echo "not reached" ;;
         "$1-wait") touch waiting; sleep 30 ;;
+        "$1-save") bash saves.sh; echo "not reached" ;;
     esac
     echo whole >"exp/$1/whole"
 }}
@@ -85,6 +88,25 @@ class Recipe:
 @pytest.fixture
 def recipe(tmp_path) -> Recipe:
     return Recipe(tmp_path)
+
+
+# What a training does: it takes a moment to save itself, whatever asks it to end, and so does what it has started.
+SAVES = """
+save() { sleep 0.3; echo "$1" >>saved; exit $2; }
+trap 'save INT 130' INT; trap 'save TERM 143' TERM; trap 'save HUP 129' HUP
+(trap 'save child 1' INT TERM HUP; touch waiting; while true; do sleep 0.05; done) &
+while true; do sleep 0.05; done
+"""
+
+
+def of_the_run(mark: str) -> dict[int, str]:
+    """Return the processes that have `mark` in their environment, and their command lines."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"MARK={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return {pid: command for pid, command in found.items() if command}
 
 
 ALL = ["first", "second", "third", "aside"]
@@ -245,3 +267,53 @@ def test_an_interrupted_stage_is_not_taken_for_done(recipe, number, status):
     said = recipe()
     assert "stage 2 (second): was interrupted; goes on where it stood" in said
     assert recipe.ran == ["second", "third", "aside"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(
+    ("number", "status", "saved"),
+    [
+        (signal.SIGTERM, 143, "TERM"),
+        (signal.SIGINT, 130, "INT"),
+        (signal.SIGHUP, 129, "HUP"),
+        (signal.SIGKILL, -9, "TERM"),
+    ],
+)
+def test_a_signal_to_the_script_alone_ends_all_that_it_has_started(recipe, number, status, saved):
+    """As of `kill`, `timeout`, systemd or a lost terminal; of `kill -9` the guard tells the stage."""
+    mark = uuid.uuid4().hex
+    (recipe.folder / "saves.sh").write_text(SAVES)
+    process = subprocess.Popen(
+        recipe.command("--break", "second-save"), cwd=recipe.folder, env={**os.environ, "MARK": mark},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not (recipe.folder / "waiting").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, number)
+        said, _ = process.communicate(timeout=60)  # to the end of whatever could still write there
+    finally:
+        left = of_the_run(mark)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    assert process.returncode == status and "not reached" not in said
+    assert sorted((recipe.folder / "saved").read_text().split()) == [saved, "child"]
+    if number != signal.SIGKILL:
+        assert "stage 2 (second): interrupted after" in said
+    assert left == {}
+    said = recipe()
+    assert "stage 2 (second): was interrupted; goes on where it stood" in said
+
+
+def test_a_run_that_nohup_started_outlives_its_terminal(recipe):
+    (recipe.folder / "saves.sh").write_text("touch waiting; sleep 1")
+    process = subprocess.Popen(
+        ["nohup", *recipe.command("--break", "second-save")], cwd=recipe.folder, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 20
+    while not (recipe.folder / "waiting").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGHUP)
+    assert "stage 4 (aside): done in" in process.communicate(timeout=20)[0] and process.returncode == 0

@@ -238,17 +238,26 @@ def test_another_configuration_is_another_experiment(recipe, said):
     assert (recipe.exp / "model/model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_training_ends_as_if_nothing_had_happened(recipe, said, number):
-    expdir = f"exp_{number.name}"
+@pytest.mark.parametrize(
+    ("number", "status", "everybody"),
+    [
+        (signal.SIGINT, 130, True),  # Ctrl-C
+        (signal.SIGKILL, -9, True),
+        (signal.SIGTERM, 143, False),
+        (signal.SIGKILL, -9, False),
+    ],
+)
+def test_an_interrupted_training_ends_as_if_nothing_had_happened(recipe, said, number, status, everybody):
+    """Whether the signal is sent to the terminal's processes or to run.sh alone."""
+    expdir = f"exp_{number.name}_{everybody}"
     process = recipe.start("--expdir", expdir, "--stop_stage", "3")
     checkpoints = recipe.folder / expdir / "vqvae_8k/checkpoints"
     deadline = time.monotonic() + 120
     while not (checkpoints.is_dir() and os.listdir(checkpoints)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == (130 if number == signal.SIGINT else -9), output
+    (os.killpg if everybody else os.kill)(process.pid, number)
+    output, _ = process.communicate(timeout=60)  # to the end of all that might still write there
+    assert process.returncode == status, output
     assert not (recipe.folder / expdir / "vqvae_8k/.done/train").exists()
     again = recipe("--expdir", expdir, "--stop_stage", "3")
     assert "stage 3 (train): was interrupted; goes on where it stood" in again

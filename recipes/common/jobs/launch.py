@@ -33,6 +33,8 @@ options, of each job
   --time H:MM:SS     longest duration (slurm alone)
   --num_nodes M      run a single job on M machines at once, each with NODE_RANK, NUM_NODES, MASTER_ADDR, MASTER_PORT
                      in its environment (slurm, ssh)
+  --restarts R       send a single job that goes on where it stood again, at most R times, when its time is over or
+                     Slurm gives its machine to another (slurm alone)
 
 options, of all jobs
   --max_jobs_run K   at most K at a time (local: cores / num_threads, or as many as find GPUs; ssh: all slots)

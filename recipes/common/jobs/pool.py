@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from jobs.report import Outcome, Report
 from jobs.stopping import Stopping
 from jobs.task import Task
-from jobs.worker import STARTED
+from jobs.worker import NO_LOG, STARTED
 
 LOOK_EVERY = 0.05  # seconds
 PATIENCE = 10.0
@@ -132,8 +132,9 @@ class Pool:
         self.running.remove(run)
         run.place.slots.append(run.gpus)
         if run.started:
-            # 255 is what ssh ends with when a connection breaks; it has said why then.
-            self._end(run, Outcome(status, run.place.name, run.said[-1] if status == 255 and run.said else ""))
+            # 255 is what ssh ends with when a connection breaks; it has said why then, as a worker has without a log.
+            reason = run.said[-1] if status in (255, NO_LOG) and run.said else ""
+            self._end(run, Outcome(status, run.place.name, reason))
         elif not self.stopping.count:
             self._do_without(run.place, run, run.said[-1] if run.said else f"status {status}, without a word")
 

@@ -25,6 +25,8 @@ class Request:
     command: tuple[str, ...]
     jobs: tuple[int, ...] | None = None
     """Numbers of the jobs; None for a single job, in which JOB means nothing."""
+    word: str = "JOB"
+    """What the number takes the place of: JOB, or SOME_JOB where paths may hold the word JOB."""
     gpu: int | None = None
     num_threads: int | None = None
     mem: str | None = None
@@ -32,6 +34,8 @@ class Request:
     max_jobs_run: int | None = None
     num_nodes: int = 1
     config: str | None = None
+    restarts: int = 0
+    """How often a single job of Slurm is sent again whose time is over, or whose machine Slurm has taken away."""
     grace: int = 60
     """Seconds that a job has between SIGINT and SIGKILL."""
     others: dict[str, str] = field(default_factory=dict)
@@ -40,7 +44,8 @@ class Request:
     @property
     def name(self) -> str:
         """What messages call it: the log's name, without number and suffix."""
-        return re.sub(r"[._-]*JOB(?![A-Z])", "", Path(self.log).name).removesuffix(".log").strip("._-") or "jobs"
+        name = re.sub(rf"[._-]*{self.word}(?![A-Z])", "", Path(self.log).name)
+        return name.removesuffix(".log").strip("._-") or "jobs"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -74,6 +79,7 @@ OPTIONS: dict[str, Callable[[str, str], object]] = {
     "max_jobs_run": _whole(1),
     "num_nodes": _whole(1),
     "config": lambda name, text: text,
+    "restarts": _whole(0),
     "grace": _whole(0),
 }
 
@@ -83,8 +89,8 @@ def parse(arguments: Sequence[str]) -> Request:
     if not arguments or arguments[0] not in BACKENDS:
         given = f"got '{arguments[0]}'" if arguments else "nothing was given"
         raise UsageError(f"where the jobs run comes first, one of {', '.join(BACKENDS)}; {given}. --help says more.")
-    words, values, others, jobs = list(arguments[1:]), {}, {}, None
-    while words and (words[0].startswith("--") or re.match(r"[A-Za-z]+=[0-9]", words[0])):
+    words, values, others, jobs, word = list(arguments[1:]), {}, {}, None, "JOB"
+    while words and (words[0].startswith("--") or re.match(r"[A-Za-z_]+=[0-9]", words[0])):
         if words[0].startswith("--"):
             name, text = _take_option(words)
             if name in OPTIONS:
@@ -92,14 +98,16 @@ def parse(arguments: Sequence[str]) -> Request:
             else:
                 others[name] = text
         else:
-            jobs = _numbers(words.pop(0))
+            word, jobs = _numbers(words.pop(0))
     if len(words) < 2:
         raise UsageError(f"a log and a command come last, got {' '.join(words) or 'neither'}. --help says more.")
-    if jobs and len(jobs) > 1 and replace_job(words[0], 1) == words[0]:
-        raise UsageError(f"the {len(jobs)} jobs would all write the log {words[0]}: put JOB into its name")
+    if jobs and len(jobs) > 1 and replace_job(words[0], 1, word) == words[0]:
+        raise UsageError(f"the {len(jobs)} jobs would all write the log {words[0]}: put {word} into its name")
     if jobs and values.get("num_nodes", 1) > 1:
         raise UsageError("--num_nodes is for a single job, and JOB=… was given too")
-    return Request(arguments[0], words[0], tuple(words[1:]), jobs, others=others, **values)
+    if jobs and values.get("restarts"):
+        raise UsageError("--restarts is for a single job, and JOB=… was given too")
+    return Request(arguments[0], words[0], tuple(words[1:]), jobs, word, others=others, **values)
 
 
 def _take_option(words: list[str]) -> tuple[str, str]:
@@ -111,20 +119,17 @@ def _take_option(words: list[str]) -> tuple[str, str]:
     return name.replace("-", "_"), text
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    match = re.fullmatch(r"JOB=([0-9]{1,6})(?::([0-9]{1,6}))?", text)
-    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+def _numbers(text: str) -> tuple[str, tuple[int, ...]]:
+    match = re.fullmatch(r"((?:[A-Z]+_)?JOB)=([0-9]{1,6})(?::([0-9]{1,6}))?", text)
+    first, last = (int(match[2]), int(match[3] or match[2])) if match else (0, 0)
     if not 1 <= first <= last:
         raise UsageError(f"got '{text}', expected JOB=1:N, or JOB=I:J with 1 ≤ I ≤ J")
-    return tuple(range(first, last + 1))
+    return match[1], tuple(range(first, last + 1))
 
 
-JOB = re.compile("(?<![A-Z])(?<![A-Z]_)JOB(?!_?[A-Z])")
-
-
-def replace_job(text: str, job: int) -> str:
+def replace_job(text: str, job: int, word: str = "JOB") -> str:
     """Return `text` with the job's number in place of the word JOB: in log/x_JOB.log, not in SLURM_JOB_ID."""
-    return JOB.sub(str(job), text)
+    return re.sub(f"(?<![A-Z])(?<![A-Z]_){word}(?!_?[A-Z])", str(job), text)
 
 
 def refuse_others(request: Request, known: Sequence[str] = (), where: str = "") -> None:

@@ -70,8 +70,8 @@ class State:
 def ask(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run one of Slurm's programs, out of reach of Ctrl-C."""
     try:
-        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
-                              start_new_session=True, check=False)  # fmt: skip
+        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                              timeout=120, start_new_session=True, check=False)  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(words, 1, "", str(error))
 

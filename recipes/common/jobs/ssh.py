@@ -100,6 +100,6 @@ def _reach(host: str, task: Task, command: list[str]) -> list[str]:
 def _refusal(place: Place) -> str:
     """Return why a machine cannot be used; nothing where it can."""
     result = subprocess.run(place.reach(["true"]), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                            check=False, start_new_session=True)  # fmt: skip
+                            errors="replace", check=False, start_new_session=True)  # fmt: skip
     words = (result.stderr or result.stdout).strip().splitlines()
     return (words[-1] if words else f"status {result.returncode}") if result.returncode else ""

@@ -48,8 +48,8 @@ class Task:
     directory: str
     command: tuple[str, ...]
     log: str
-    numbered: bool
-    """Whether JOB stands for the job's number."""
+    word: str
+    """What stands for the job's number in log and command; nothing where there is one job alone."""
     environment: dict[str, str]
     grace: int
     folder: str
@@ -66,12 +66,16 @@ class Task:
         kept = {k: v for k, v in environment.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
         if request.num_threads:
             kept["OMP_NUM_THREADS"] = str(request.num_threads)
-        task = cls(request.name, os.getcwd(), request.command, request.log, request.jobs is not None, kept,
-                   request.grace, str(folder))  # fmt: skip
-        task.file.write_text(json.dumps(asdict(task), indent=1), encoding="utf-8")
-        for job in request.numbers:
-            for node in range(request.num_nodes):
-                task.log_of(job, node).unlink(missing_ok=True)
+        task = cls(request.name, os.getcwd(), request.command, request.log, request.word if request.jobs else "",
+                   kept, request.grace, str(folder))  # fmt: skip
+        try:
+            task.file.write_text(json.dumps(asdict(task), indent=1), encoding="utf-8")
+            for job in request.numbers:
+                for node in range(request.num_nodes):
+                    task.log_of(job, node).unlink(missing_ok=True)
+        except OSError as error:
+            task.remove()
+            raise UsageError(f"cannot write {error.filename or task.file}: {error.strerror}") from error
         return task
 
     @classmethod
@@ -87,7 +91,7 @@ class Task:
 
     def log_of(self, job: int, node: int = 0) -> Path:
         """Return the log of a job, and of each machine where it has several: x.log, x.node1.log, x.node2.log."""
-        path = Path(self.directory) / (replace_job(self.log, job) if self.numbered else self.log)
+        path = Path(self.directory) / self._numbered(self.log, job)
         return path.with_name(f"{path.stem}.node{node}{path.suffix}") if node else path
 
     def shown(self, path: Path) -> str:
@@ -96,7 +100,10 @@ class Task:
 
     def command_of(self, job: int) -> list[str]:
         """Return the words of a job's command."""
-        return [replace_job(word, job) for word in self.command] if self.numbered else list(self.command)
+        return [self._numbered(word, job) for word in self.command]
+
+    def _numbered(self, text: str, job: int) -> str:
+        return replace_job(text, job, self.word) if self.word else text
 
     def leave_status(self, job: int, status: int, node: int = 0) -> None:
         """Write a job's exit status, and the node that it is of, for `status_of`; whole or not at all."""
@@ -109,9 +116,16 @@ class Task:
         """Return the jobs that have left a status so far."""
         return {int(name.removesuffix(".status")) for name in os.listdir(self.folder) if name.endswith(".status")}
 
-    def status_of(self, job: int) -> tuple[int, int]:
-        """Return the exit status of a job that has ended, and the node that it is of."""
-        status, node = self._status_file(job).read_text(encoding="ascii").split()
+    def forget_status(self, job: int) -> None:
+        """Remove the status that a job has left: it runs again."""
+        self._status_file(job).unlink(missing_ok=True)
+
+    def status_of(self, job: int) -> tuple[int, int] | None:
+        """Return the exit status of a job that has ended, and the node that it is of; None where it runs again."""
+        try:
+            status, node = self._status_file(job).read_text(encoding="ascii").split()
+        except FileNotFoundError:
+            return None
         return int(status), int(node)
 
     def _status_file(self, job: int) -> Path:

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 from jobs.task import Task
@@ -32,6 +33,8 @@ STARTED = "job-has-started"
 ORDERS = {b"i": signal.SIGINT, b"t": signal.SIGTERM, b"k": signal.SIGALRM}
 """What a launcher says to a worker: end as if by this signal; SIGALRM kills."""
 HEADER_END = b"\n#\n"
+NO_LOG = 74
+"""Exit status of a worker that could not begin the log, as of sysexits.h: an error of the disk."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,11 +79,12 @@ class Run:
         self.task, self.job, self.node, self.environment = task, job, node, environment
         self.one_of_many = one_of_many
         self.process: subprocess.Popen[bytes] | None = None
-        self.asked = False
+        self.asked = self.nearly_over = False
         # The command inherits none of these, even where the launcher's shell ignores SIGINT for what it has in the
         # background: handlers end with exec.
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, self._asked_to_end)
+        signal.signal(signal.SIGUSR1, self._time_is_nearly_over)
         signal.signal(signal.SIGALRM, lambda *_: self._send(signal.SIGKILL))
 
     def obey(self, control: int) -> None:
@@ -99,23 +103,51 @@ class Run:
             if not sent_to_all:
                 self._send(signal.SIGINT)
 
+    def _time_is_nearly_over(self, number: int, frame: object) -> None:
+        self.nearly_over = True
+        self._asked_to_end(signal.SIGINT, frame)
+
     def _send(self, number: int) -> None:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
 
     def to_the_end(self) -> int:
-        """Run the command and wait for it; return its exit status, which is in the log and the status file too."""
-        log, began = self.task.log_of(self.job, self.node), time.monotonic()
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab+", buffering=0) as file:  # appended to: a job that Slurm puts back has run here before
-            file.write(self._header())
+        """Run the command and wait for it; return its exit status, which is in the log and the status file too.
+
+        A job whose log cannot be begun is not run; one that has ended has ended as it did, whatever the disk says then.
+        """
+        log = self.task.log_of(self.job, self.node)
+        try:
+            if not self.one_of_many:
+                self.task.forget_status(self.job)  # of a run of this job before Slurm put it back
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with open(log, "ab", buffering=0) as file:  # appended to: a job that Slurm puts back has run here before
+                _write_all(file, self._header())
+        except OSError as error:
+            _tell(f"cannot write {log}: {error.strerror}")
+            return NO_LOG
+        status = self._with_log(log)
+        if not self.one_of_many:
+            try:
+                self.task.leave_status(self.job, status)
+            except OSError as error:  # a launcher that watches has our exit status; of a job of Slurm, Slurm is asked
+                _tell(f"cannot write into {self.task.folder}: {error.strerror}")
+        return status
+
+    def _with_log(self, log: Path) -> int:
+        """Run the command, and add to the log how it ended."""
+        began = time.monotonic()
+        with open(log, "ab+", buffering=0) as file:
             status = self._run(file)
+            if status and self.nearly_over:
+                status = 128 + signal.SIGUSR1
             seconds = round(time.monotonic() - began)
             ended = f"# Ended (code {status}) at {_now()}, elapsed time {seconds} seconds\n"
-            file.write((_line_break(file) + ended).encode())
-        if not self.one_of_many:
-            self.task.leave_status(self.job, status)
+            try:
+                _write_all(file, (_line_break(file) + ended).encode())
+            except OSError as error:
+                _tell(f"cannot write {log}: {error.strerror}")
         return status
 
     def _run(self, file: BinaryIO) -> int:
@@ -147,7 +179,18 @@ class Run:
             f"Running on {where}, in {self.task.directory}{f', with CUDA_VISIBLE_DEVICES={gpus}' if gpus else ''}",
             f"Started at {_now()}",
         ]
-        return b"# " + "\n".join(lines).replace("\n", "\n# ").encode() + HEADER_END
+        return b"# " + "\n".join(lines).replace("\n", "\n# ").encode(errors="surrogateescape") + HEADER_END
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    while data:  # a disk that fills up takes a part at first
+        data = data[file.write(data) :]
+
+
+def _tell(words: str) -> None:
+    """Say something to the launcher, if there is one that watches; else it is Slurm that takes it down."""
+    with contextlib.suppress(OSError):
+        print(words, flush=True)
 
 
 def _line_break(file: BinaryIO) -> str:
