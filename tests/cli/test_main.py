@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,18 @@ def test_sigterm_ends_a_verb_in_order_and_its_handler_is_put_back(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     assert cli.main(["info"]) == 143
     assert cleaned and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_sigterm_that_gets_lost_comes_again(monkeypatch):
+    def run(options):
+        with suppress(BaseException):  # as around the import of some libraries
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        time.sleep(60)
+
+    monkeypatch.setattr(cli, "REMINDER", 0.2)
+    replace_verb(monkeypatch, run)
+    assert cli.main(["info"]) == 143
 
 
 @pytest.mark.parametrize("lines", [1, 100_000], ids=["a line kept in a buffer to the end", "more than a pipe holds"])

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import vqaudio
-import vqaudio.cli.info_experiment  # noqa: F401 - defines classes, which is to execute, before anyone listens
+import vqaudio.cli.info_experiment  # it defines classes, which is to execute: before anyone listens
 from tests.small import HOP, sound
 from vqaudio.cli.main import main
 from vqaudio.config import VQVAETrainingConfig

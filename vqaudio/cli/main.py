@@ -38,6 +38,8 @@ from vqaudio.cli.parser import Group, Parser, UsageError, Verb, find_verb, group
 from vqaudio.errors import VQAudioError
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+REMINDER = 3.0
+"""Seconds after which a signal that has not ended the process is given again: longer than files take to be removed."""
 
 COMMAND = Group(
     "Learn discrete units of speech from raw waveforms, and speak with them.",
@@ -113,19 +115,27 @@ class _Terminated(SystemExit):
 def _terminable() -> Iterator[None]:
     """Let SIGTERM, or SIGUSR1 of a scheduler, end the block as an exception does, so that unfinished files are removed.
 
-    Training takes the signals its own way, and saves a checkpoint.
+    Training takes the signals its own way, and saves a checkpoint. Where the exception gets lost, as in a destructor or
+    a library that catches all, the signal is given again after a while.
     """
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals nowhere else
         yield
         return
 
+    reminders: list[threading.Timer] = []
+
     def end(number: int, frame: object) -> NoReturn:
+        reminders.append(threading.Timer(REMINDER, os.kill, (os.getpid(), number)))
+        reminders[-1].daemon = True
+        reminders[-1].start()
         raise _Terminated(number)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
+        for reminder in reminders:
+            reminder.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
