@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -79,7 +80,9 @@ SCENARIOS = (
         (Target("config.yaml"), Target("checkpoints/step-*.pt", names="checkpoints/step-"), *MODEL,
          Target("train.json"), Target(".lock", ("open",), names="."),
          Target("train.log", ADDED_TO, survives=True), Target("heartbeat.json", WHOLE[:2], survives=True),
-         Target("tensorboard/events*", ADDED_TO, survives=True)),
+         Target("tensorboard/events*", ADDED_TO, survives=True),
+         Target("checkpoints/best.json", WHOLE[:2], survives=True),
+         Target("checkpoints/evaluated.json", WHOLE[:2], survives=True)),
         growing=WATCHED,
     ),
     Scenario(
@@ -163,7 +166,13 @@ JOBS = Scenario(
      Target("log/.jobs/*/0.part", ADDED_TO, survives=True)),
     growing=("log/*", "log/.jobs/*/*"), call=f"{HERE}:launcher",
 )  # fmt: skip
-SCENARIOS = (*SCENARIOS, JOBS)
+PARQUET = Scenario(
+    "extract to Parquet",
+    f"extract-parquet --model LAB/model --manifest LAB/data --max_rejected_share 0.5 {SEED} --out OUT",
+    (Target("manifest.jsonl"), Target("manifest.json"), Target("parts/part-000000.parquet"),
+     Target("parts/part-000000.rejected.tsv"), Target("rejected.tsv"), Target("units.json")),
+)  # fmt: skip
+SCENARIOS = (*SCENARIOS, JOBS, *[PARQUET] * (importlib.util.find_spec("pyarrow") is not None))
 
 # ------------------------------------------------------------------------------------------- what is called
 
