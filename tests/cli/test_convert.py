@@ -3,9 +3,10 @@
 import numpy as np
 
 from tests.cli.conftest import LENGTHS
-from tests.small import RATE, sound
+from tests.small import RATE, small_vqvae, sound
 from vqaudio import api
 from vqaudio.audio.io import read_audio, write_wav
+from vqaudio.models.folder import save_model
 
 
 def test_all_voices_but_ones_own(lab, tmp_path, run):
@@ -54,6 +55,14 @@ def test_it_is_the_voice_that_changes_the_sound(lab, tmp_path, run):
     run("convert", "--model", lab.model, "--input", lab.data / "wavs/anna-1.wav", "--speaker", "all", "--out", tmp_path)
     anna, boris = (read_audio(tmp_path / f"anna-1-to-{voice}.wav")[0] for voice in ("anna", "boris"))
     assert not np.array_equal(anna, boris)
+
+
+def test_a_speaker_may_have_any_name(lab, tmp_path, run):
+    save_model(tmp_path / "model", small_vqvae(), ["a,b", "all"], {})
+    words = ["convert", "--model", tmp_path / "model", "--input", lab.data / "wavs/anna-1.wav", "--out", tmp_path]
+    for name in ("a,b", "all"):
+        run(*words, "--speaker", name)
+    assert sorted(p.stem for p in tmp_path.glob("*.wav")) == ["anna-1-to-a,b", "anna-1-to-all"]
 
 
 def test_mistakes(lab, tmp_path, fail):

@@ -98,7 +98,7 @@ def what_differs(training: SmallTraining, folder: Path, status: int | None) -> s
 
 PROMISE = Promise(
     "kill",
-    "A killed training loses at most the interval since its last checkpoint",
+    "a killed training loses at most the interval since its last checkpoint",
     "SIGKILL at random moments, half of them while a checkpoint is written; resume with the newest valid one",
     200,
     trials,

@@ -213,7 +213,7 @@ def slowness() -> float:
 
 PROMISE = Promise(
     "preemption",
-    "A preempted training saves a checkpoint and ends within 5 s",
+    "a preempted training saves a checkpoint and ends within 5 s",
     "SIGTERM at start-up, in steps, evaluations and publishing, on one rank and two; `--signal` of a real Slurm",
     COUNT,
     trials,

@@ -64,7 +64,9 @@ def run(options: argparse.Namespace) -> None:
 def _voices(given: str, model: Model) -> list[str]:
     from vqaudio.models.folder import speaker_index
 
-    if given == "all" and "all" not in model.speakers:
+    if given in model.speakers:  # whatever its name: "all", or one with a comma
+        return [given]
+    if given == "all":
         return model.speakers
     return [model.speakers[speaker_index(model.speakers, name)] for name in given.split(",")]
 
