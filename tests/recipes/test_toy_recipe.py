@@ -54,10 +54,9 @@ class Recipe:
         return said
 
     def snapshot(self) -> dict[str, int]:
-        """When each file was last written, but for logs of stages that always run."""
-        files = (
-            path for path in self.folder.rglob("*") if path.is_file() and path.name not in (".lock", "summary.log")
-        )
+        """When each file was last written, but for locks and the log of the stage that always runs."""
+        files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+        files = [path for path in files if path.name not in (".lock", "summary.log")]
         return {str(path.relative_to(self.folder)): path.stat().st_mtime_ns for path in files}
 
 
