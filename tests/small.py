@@ -25,9 +25,9 @@ def small_vqvae(speakers: int = 2, seed: int = 0) -> VQVAE:
     """Return a VQ-VAE whose codes lie among its encoder's outputs."""
     config = VQVAEConfig(
         sample_rate=RATE,
-        encoder=EncoderConfig(strides=(4, 4), channels=8, residual_blocks=1),
+        encoder=EncoderConfig(strides=(4, 4), channels=8, residual_blocks=1, level_units=(2, 1)),
         quantizer=QuantizerConfig(codebook_size=CODES, code_dim=4),
-        decoder=DecoderConfig(stack=STACK, classes=32, condition_channels=8, speaker_channels=4),
+        decoder=DecoderConfig(stack=STACK, classes=32, condition_channels=8, condition_steps=4, speaker_channels=4),
     )
     torch.manual_seed(seed)
     model = VQVAE(config, speakers).eval()

@@ -137,6 +137,8 @@ def limits(cls: type, path: str, text: str) -> tuple[list, list]:
         assert text == "bool"
         return [True, False], [1, "no"]
     if typing.get_origin(hint) is tuple:
+        if text == "[] or two int ≥ 0":
+            return [[], [0, 0], [5, 4]], [[1], [1, 2, 3], [-1, 0], [2, 1.5], 4]
         assert text == "list of int ≥ 1"
         return [[1], [5, 4]], [[], [0], [2, 1.5], 4]
     kind, step = ("int", 1) if hint is int else ("float", 1e-6)
@@ -146,9 +148,10 @@ def limits(cls: type, path: str, text: str) -> tuple[list, list]:
         least = int(match[2]) + (step if match[1] == ">" else 0)
         takes.append(least)
         refuses.append(least - step if match[1] == ">" else least - 1)
-    if match := re.fullmatch(r"0 ≤ float (<|≤) 1", text):
-        takes += [0] + [1] * (match[1] == "≤")
-        refuses += [-step, 1 if match[1] == "<" else 1 + step]
+    if match := re.fullmatch(r"0 ≤ float (<|≤) ([\d.]+)", text):
+        most = float(match[2])
+        takes += [0] + [most] * (match[1] == "≤")
+        refuses += [-step, most if match[1] == "<" else most + step]
     if text.startswith(("even", "odd")):
         takes, even = takes + [4, 8] * (text[0] == "e") + [1, 3] * (text[0] == "o"), text[0] == "e"
         refuses.append(3 if even else 2)

@@ -16,6 +16,9 @@ from vqaudio.untrusted import shown
 # held) in memory, so that the configuration of a stranger's model can be compared with its weights before it is built.
 MOST_CHANNELS, MOST_LAYERS, MOST_CODES = 2**16, 2**10, 2**20
 MOST_HERTZ, MOST_HOP = 2**20, 2**20
+MOST_LEVEL_UNITS = 2**12
+MOST_VOICE_SHIFT = 0.5
+"""Nearly an octave down or up, from one voice to another that nobody has."""
 MOST_DOUBLINGS = 24
 """Of the dilation within a stack: 2^24 samples are minutes."""
 
@@ -31,6 +34,9 @@ class EncoderConfig:
     """Blocks of a width-3 and a width-1 convolution at the unit rate, with a skip connection."""
     input_gain: float = 3.0
     """Factor on the waveform before the first convolution: speech seldom fills [-1, 1]."""
+    level_units: tuple[int, ...] = ()
+    """Units before and after each unit over which the level is measured that the waveform is divided by; none: it is
+    encoded as loud as it is."""
 
     def __post_init__(self) -> None:
         _require(len(self.strides) > 0, "strides", self.strides, "at least one stride")
@@ -39,6 +45,11 @@ class EncoderConfig:
         _require(self.hop_length <= MOST_HOP, "strides", self.strides, f"a product of at most {MOST_HOP}")
         _positive(self, "channels", "input_gain", most=MOST_CHANNELS)
         _between(self, 0, MOST_LAYERS, "residual_blocks")
+        _require(len(self.level_units) in (0, 2), "level_units", self.level_units, "[before, after], or [] for none")
+        _require(
+            all(0 <= n <= MOST_LEVEL_UNITS for n in self.level_units), "level_units", self.level_units,
+            f"numbers of units from 0 to {MOST_LEVEL_UNITS}",
+        )  # fmt: skip
 
     @property
     def hop_length(self) -> int:
@@ -124,6 +135,8 @@ class DecoderConfig:
     """Width, in units, of its first convolution, over z_q and the speaker; odd."""
     condition_blocks: int = 3
     """Residual blocks of it, each of which sees one unit further to either side."""
+    condition_steps: int = 1
+    """Rows of the condition for each unit, each held for as many samples; divides the hop length."""
     speaker_channels: int = 64
     time_jitter: float = 0.0
     """Probability that a unit is replaced by a neighbour in training (Chorowski et al. 2019, sec. III-D)."""
@@ -137,6 +150,7 @@ class DecoderConfig:
         _require(0 <= self.pre_emphasis < 1, "pre_emphasis", self.pre_emphasis, "in [0, 1)")
         _require(self.condition_kernel % 2 == 1, "condition_kernel", self.condition_kernel, "an odd number above 0")
         _between(self, 0, MOST_LAYERS, "condition_blocks")
+        _positive(self, "condition_steps", most=MOST_HOP)
         _require(0 <= self.time_jitter < 1, "time_jitter", self.time_jitter, "in [0, 1)")
 
 
@@ -151,6 +165,8 @@ class VQVAEConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "sample_rate", most=MOST_HERTZ)
+        steps, hop = self.decoder.condition_steps, self.encoder.hop_length
+        _require(hop % steps == 0, "decoder.condition_steps", steps, f"a divisor of the hop length ({hop} samples)")
 
     @property
     def unit_rate(self) -> float:
@@ -205,6 +221,14 @@ class OptimizationConfig:
     """`auto` takes the faster one, as measured on the first batch."""
     mel_loss: float = 0.0
     """Weight of an auxiliary loss: L1 of log-mel frames predicted from the decoder's condition (VQ-VAE only)."""
+    spectral_steps: int = 0
+    """Steps at the beginning that leave the samples out: encoder, codebook and the network that conditions the decoder
+    learn by that loss alone, from many times the audio in the same time (VQ-VAE only)."""
+    spectral_batch_size: int = 32
+    """Crops of a micro-batch of theirs."""
+    voice_shift: float = 0.0
+    """Largest shift of the voice that the encoder hears, up or down, as a natural logarithm: crops get one each, drawn
+    evenly, while what is to be predicted stays as it is (VQ-VAE only)."""
     log_interval: int = 100
     """Steps between lines of the log and scalars of TensorBoard."""
     eval_interval: int = 1000
@@ -226,15 +250,20 @@ class OptimizationConfig:
         for name in ("max_steps", "max_minutes"):
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "greater than 0")
-        for name in ("warmup_steps", "weight_decay", "mel_loss", "audio_interval"):
+        _positive(self, "spectral_batch_size")
+        for name in ("warmup_steps", "weight_decay", "mel_loss", "audio_interval", "spectral_steps"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(0 <= self.voice_shift <= MOST_VOICE_SHIFT, "voice_shift", self.voice_shift, "in [0, 0.5]")
+        steps = self.spectral_steps
+        _require(not steps or self.mel_loss > 0, "spectral_steps", steps, "0 where mel_loss is 0")
+        _require(self.max_steps is None or steps < self.max_steps, "spectral_steps", steps, "less than max_steps")
         for name in ("decay_share", "final_rate_share"):
             _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
         _require(0 <= self.weight_average < 1, "weight_average", self.weight_average, "in [0, 1)")
 
     @property
     def crops_per_step(self) -> int:
-        """Of one rank, in all micro-batches."""
+        """Of one rank, in all micro-batches of a step after the spectral ones."""
         return self.batch_size * self.accumulate_steps
 
 

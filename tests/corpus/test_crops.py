@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from vqaudio.audio import files
 from vqaudio.audio.io import write_wav
-from vqaudio.corpus.crops import CropCount, CropDataset, prefetch
+from vqaudio.corpus.crops import CropCount, CropDataset, Opening, prefetch
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.corpus.rejected import Rejection
 from vqaudio.errors import AudioError, DataDirError, StorageError
@@ -48,6 +48,7 @@ def equal(one, other) -> bool:
         torch.equal(one.waveform, other.waveform)
         and torch.equal(one.lengths, other.lengths)
         and torch.equal(one.speakers, other.speakers)
+        and torch.equal(one.heard, other.heard)
         and one.utterances == other.utterances
     )
 
@@ -118,6 +119,30 @@ def test_ranks_together_see_what_one_would(utterances, world_size):
         joined = torch.cat([rank.batch(step).waveform for rank in ranks])
         assert torch.equal(joined, alone.batch(step).waveform)
     assert {rank.steps_per_epoch for rank in ranks} == {alone.steps_per_epoch}
+
+
+def test_each_crop_is_heard_in_a_voice_of_its_own(utterances):
+    assert torch.equal(dataset(utterances).batch(0).heard, dataset(utterances).batch(0).waveform)
+    shifting = [dataset(utterances, voice_shift=0.2, batch_size=size) for size in (4, 2)]
+    large, small = shifting[0].batch(1), [shifting[1].batch(step) for step in (2, 3)]
+    assert torch.equal(large.heard, torch.cat([batch.heard for batch in small]))  # by its place in the stream alone
+    assert torch.equal(large.waveform, dataset(utterances).batch(1).waveform)
+    changed = [not torch.equal(heard, spoken) for heard, spoken in zip(large.heard, large.waveform)]
+    assert all(changed) and large.heard.shape == large.waveform.shape
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_an_opening_takes_its_share_of_the_same_stream(utterances, world_size):
+    ranks = [
+        dataset(utterances, batch_size=2, rank=r, world_size=world_size, opening=Opening(3, 5))
+        for r in range(world_size)
+    ]
+    batches = [rank.batch(step).utterances for step in range(6) for rank in ranks]
+    assert [len(names) for names in batches] == [5] * 3 * world_size + [2] * 3 * world_size
+    plain = dataset(utterances, batch_size=1)
+    assert [name for names in batches for name in names] == [
+        name for step in range(21 * world_size) for name in plain.batch(step).utterances
+    ]
 
 
 def test_places_are_uniform_over_the_utterance(utterances):

@@ -47,13 +47,15 @@ def build_model(output: str = "mulaw", pre_emphasis: float = 0.9) -> VQVAE:
         mixtures=3,
         pre_emphasis=pre_emphasis,
         condition_channels=6,
+        condition_steps=2,
         speaker_channels=4,
     )
     config = VQVAEConfig(8000, EncoderConfig((2, 2), channels=6), QuantizerConfig(CODES, 5), decoder)
     model = VQVAE(config, SPEAKERS).eval()
     with torch.no_grad():
         model.quantizer.codebook.normal_()
-        model.decoder.project.weight.mul_(3)
+        model.decoder.divide.weight.mul_(3)
+        model.decoder.project.weight.mul_(6)
         model.decoder.stack.output.weight.mul_(10)
     return model
 

@@ -11,11 +11,12 @@ def small_config(output: str = "mulaw", strides=(2, 4), pre_emphasis: float = 0.
     stack = StackConfig(layers=4, stacks=2, residual_channels=8, gate_channels=12, skip_channels=10)
     decoder = DecoderConfig(
         stack=stack, output=output, classes=32, mixtures=3, pre_emphasis=pre_emphasis,
-        condition_channels=8, condition_kernel=3, condition_blocks=1, speaker_channels=4, time_jitter=jitter,
+        condition_channels=8, condition_kernel=3, condition_blocks=1, condition_steps=2, speaker_channels=4,
+        time_jitter=jitter,
     )  # fmt: skip
     return VQVAEConfig(
         sample_rate=8000,
-        encoder=EncoderConfig(strides=strides, channels=8, residual_blocks=2),
+        encoder=EncoderConfig(strides=strides, channels=8, residual_blocks=2, level_units=(3, 1)),
         quantizer=QuantizerConfig(codebook_size=16, code_dim=6),
         decoder=decoder,
     )

@@ -3,18 +3,22 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vqaudio.config import EncoderConfig
 from vqaudio.models import encoder as module
-from vqaudio.models.encoder import Encoder, FrameConv
+from vqaudio.models.encoder import LEVEL, LEVEL_FLOOR, Encoder, FrameConv
 from vqaudio.models.nearest import kernel_available
 
 SHAPES = [((2, 2, 2), 1), ((4, 4, 4), 3), ((5, 4, 4, 2), 2), ((3, 1), 0), ((2,) * 6, 2)]
+LEVELS = [(), (3, 1), (0, 0), (0, 5)]
 
 
-def make(strides, blocks) -> Encoder:
+def make(strides, blocks, level_units=()) -> Encoder:
     torch.manual_seed(0)
-    return Encoder(EncoderConfig(strides=strides, channels=6, residual_blocks=blocks), code_dim=5).double()
+    config = EncoderConfig(strides=strides, channels=6, residual_blocks=blocks, level_units=level_units)
+    return Encoder(config, code_dim=5).double()
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
@@ -41,9 +45,10 @@ def test_strided_layers_equal_convolutions_of_kernel_4_and_stride_2():
     torch.testing.assert_close(encoder(waveform), encoder.output(x.transpose(1, 2)))
 
 
+@pytest.mark.parametrize("level_units", LEVELS)
 @pytest.mark.parametrize("strides, blocks", SHAPES)
-def test_context_gives_one_frame_per_hop(strides, blocks):
-    encoder = make(strides, blocks)
+def test_context_gives_one_frame_per_hop(strides, blocks, level_units):
+    encoder = make(strides, blocks, level_units)
     left, right = encoder.context
     for frames in (1, 2, 7):
         waveform = torch.randn(2, left + frames * encoder.hop_length + right, dtype=torch.float64)
@@ -64,8 +69,51 @@ def test_a_frame_sees_its_window_and_nothing_else(strides, blocks):
     assert len(seen) == encoder.receptive_field == left + hop + right
 
 
-def test_frames_do_not_depend_on_where_the_window_lies():
-    encoder = make((4, 4), 2)
+@pytest.mark.parametrize("strides, blocks", SHAPES)
+def test_with_a_level_a_frame_sees_whole_units(strides, blocks):
+    """The level's units, and what the convolutions reach, rounded up to units that have a level of their own."""
+    encoder = make(strides, blocks, (3, 1))
+    (left, right), (needed_left, needed_right) = encoder.context, make(strides, blocks).context
+    hop, frame = encoder.hop_length, 2
+    assert left == (3 - (-needed_left // hop)) * hop and right == (1 - (-needed_right // hop)) * hop
+    waveform = torch.randn(1, left + 5 * hop + right, dtype=torch.float64, requires_grad=True)
+    encoder(waveform)[0, frame].sum().backward()
+    seen = waveform.grad[0].nonzero()[:, 0]
+    assert seen.min() == frame * hop and seen.max() == frame * hop + encoder.receptive_field - 1
+
+
+@pytest.mark.parametrize("level_units", LEVELS[1:])
+def test_the_level_is_the_rms_over_the_units_around(level_units):
+    encoder, hop, (before, after) = make((4, 2), 1, level_units), 8, level_units
+    level, (left, right) = encoder.level, encoder.level.needed
+    waveform = torch.randn(1, encoder.context[0] + 6 * hop + encoder.context[1], dtype=torch.float64)
+    levelled, first = level(waveform)[0], encoder.context[0] - left  # where the convolutions' first sample is
+    assert len(levelled) == left + 6 * hop + right
+    for place in range(len(levelled)):
+        unit = (first + place) // hop  # counted from the first sample that there is
+        around = waveform[0, (unit - before) * hop : (unit + after + 1) * hop]
+        rms = (around.square().mean() + LEVEL_FLOOR**2).sqrt()
+        torch.testing.assert_close(levelled[place], waveform[0, first + place] * LEVEL / rms)
+
+
+@given(gain=st.floats(0.02, 5.0))
+def test_a_louder_recording_has_the_same_frames(gain):
+    encoder = make((4, 4), 1, (4, 2))
+    waveform = 0.2 * torch.randn(1, sum(encoder.context) + 160, dtype=torch.float64)
+    # The floor of the level, 3e-4, is at most a 13th of the faintest RMS here: it shifts the level by up to 0.3%.
+    torch.testing.assert_close(encoder(gain * waveform), encoder(waveform), rtol=0.01, atol=0.01)
+
+
+def test_silence_stays_silence():
+    encoder = make((4, 4), 1, (4, 2))
+    silence = torch.zeros(1, sum(encoder.context) + 160, dtype=torch.float64)
+    assert torch.equal(encoder.level(silence), torch.zeros(1, sum(encoder.level.needed) + 160, dtype=torch.float64))
+    assert torch.isfinite(encoder(silence)).all()
+
+
+@pytest.mark.parametrize("level_units", LEVELS)
+def test_frames_do_not_depend_on_where_the_window_lies(level_units):
+    encoder = make((4, 4), 2, level_units)
     left, right = encoder.context
     waveform = torch.randn(1, left + 20 * 16 + right, dtype=torch.float64)
     whole = encoder(waveform)
@@ -76,7 +124,8 @@ def test_frames_do_not_depend_on_where_the_window_lies():
 def single(strides=(4, 2), blocks=2, channels=70) -> tuple[Encoder, torch.Tensor]:
     """An encoder in float32, and a waveform of 30 frames with its context."""
     torch.manual_seed(0)
-    encoder = Encoder(EncoderConfig(strides=strides, channels=channels, residual_blocks=blocks), code_dim=5)
+    config = EncoderConfig(strides=strides, channels=channels, residual_blocks=blocks, level_units=(3, 1))
+    encoder = Encoder(config, code_dim=5)
     return encoder, torch.randn(2, sum(encoder.context) + 30 * encoder.hop_length)
 
 

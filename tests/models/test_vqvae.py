@@ -72,7 +72,7 @@ def test_the_decoder_sees_neither_present_nor_future_samples(output):
     model = VQVAE(small_config(output), speakers=1).eval()
     z_q, speakers = torch.randn(1, 5, 6), torch.zeros(1, dtype=torch.long)
     sounds = [torch.rand(1, 40) * 2 - 1 for _ in range(2)]
-    sounds[1][:, :21] = sounds[0][:, :21]  # they part at sample 21, which is the input of sample 22
+    sounds[1] = torch.where(torch.arange(40) < 21, sounds[0], -sounds[0])  # they part at 21, the input of sample 22
     previous = [torch.nn.functional.pad(s, (1, 0))[:, :-1] for s in sounds]
     first, second = (model.decoder(p, z_q, speakers) for p in previous)
     torch.testing.assert_close(first[:, :22], second[:, :22], rtol=0, atol=0)
@@ -129,3 +129,17 @@ def test_first_weights_are_smooth_over_the_levels():
     assert weight.std().item() == pytest.approx(0.05, rel=1e-3)
     assert (weight[1:] - weight[:-1]).std() < 0.2 * weight.std()
     assert (weight[128:] - weight[:-128]).std() > weight.std()
+
+
+def test_the_encoder_may_hear_another_voice_than_the_decoder_speaks(small_model):
+    spoken, heard, speakers = crops(small_model, batch=2), crops(small_model, batch=2), torch.tensor([0, 1])
+    one, other = small_model(spoken, speakers, heard=heard), small_model(heard, speakers)
+    assert torch.equal(one.units, other.units) and torch.equal(one.z_e, other.z_e)
+    assert not torch.equal(one.nll, other.nll)
+    assert torch.equal(small_model(spoken, speakers, heard=spoken).nll, small_model(spoken, speakers).nll)
+
+
+def test_samples_may_be_left_out(small_model):
+    waveform, speakers = crops(small_model, batch=2), torch.tensor([0, 1])
+    out, whole = small_model(waveform, speakers, predict=False), small_model(waveform, speakers)
+    assert out.nll is None and torch.equal(out.features, whole.features)

@@ -16,14 +16,14 @@ from vqaudio.units.text import write_units
 
 SMALL_VQVAE = {
     "model": {
-        "encoder": {"strides": [4, 4], "channels": 8, "residual_blocks": 1},
+        "encoder": {"strides": [4, 4], "channels": 8, "residual_blocks": 1, "level_units": [2, 1]},
         "quantizer": {"codebook_size": 16, "code_dim": 4, "start_step": 4, "revive_window": 5},
         "decoder": {
             "stack": {
                 "layers": 4, "stacks": 2, "residual_channels": 8, "gate_channels": 8, "skip_channels": 8,
                 "dropout": 0.1,
             },
-            "classes": 32, "condition_channels": 8, "speaker_channels": 4, "time_jitter": 0.2,
+            "classes": 32, "condition_channels": 8, "condition_steps": 2, "speaker_channels": 4, "time_jitter": 0.2,
         },
     },
     "training": {

@@ -36,6 +36,25 @@ def test_a_budget_becomes_steps_when_the_decay_begins():
     assert s.is_done(200)
 
 
+def test_spectral_steps_come_before_with_a_warm_up_of_their_own():
+    s = schedule(max_steps=140, spectral_steps=40, mel_loss=0.1, final_rate_share=0.1)
+    plain = schedule(max_steps=100, final_rate_share=0.1)
+    rates = [s.learning_rate(step) for step in range(140)]
+    assert rates[:40] == pytest.approx([0.1 * (i + 1) for i in range(10)] + [1.0] * 30)
+    assert rates[40:] == pytest.approx([plain.learning_rate(step) for step in range(100)])
+
+
+def test_a_budget_is_planned_by_the_speed_of_the_steps_after_the_spectral_ones():
+    s = schedule(max_minutes=1, spectral_steps=10, mel_loss=0.1)  # which take 20 s: 40 s are left, 20 of them decay
+    assert not s.plan(10, 55.0, 20.0)  # no other step yet
+    assert not s.plan(50, 39.9, 20.0)
+    assert s.seconds_left(50, 39.9, 20.0) == pytest.approx(20.1)
+    assert s.plan(50, 40.0, 20.0)  # 0.5 s a step: 40 more
+    assert s.total_steps == 90
+    assert s.seconds_left(70, 50.0, 20.0) == pytest.approx(10.0)  # 0.5 s each of 20
+    assert s.learning_rate(70) == pytest.approx(0.5)
+
+
 def test_a_budget_overdrawn_ends_at_once():
     s = schedule(max_minutes=1)
     assert s.plan(7, 90.0) and s.is_done(7)

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.conftest import prior_config, train, vqvae_config
+from vqaudio.corpus.datadir import DataDir
 from vqaudio.errors import ConfigError, DataDirError, TrainingError, UnitsError
 from vqaudio.models.folder import load_prior, load_vqvae
 from vqaudio.training import loop
@@ -24,7 +25,9 @@ from vqaudio.units.spec import UnitSpec
 
 def state_of(expdir):
     state = load_newest(expdir / "checkpoints")[1]
-    state["progress"] = {k: v for k, v in state["progress"].items() if k not in ("elapsed", "throughput")}
+    state["progress"] = {
+        k: v for k, v in state["progress"].items() if k not in ("elapsed", "spectral_seconds", "throughput")
+    }
     return state
 
 
@@ -77,6 +80,35 @@ def test_resuming_a_vqvae_is_exact(corpus, trained, tmp_path, monkeypatch, stop_
     assert train(corpus, tmp_path / "cut") is True
     assert_same(state_of(tmp_path / "cut"), state_of(trained))
     assert_same(*(load_file(e / "model" / "model.safetensors") for e in (tmp_path / "cut", trained)))
+
+
+@pytest.mark.parametrize(("stop_at", "saved"), [(3, 4), (5, 6), (8, 9)])
+def test_resuming_is_exact_before_at_and_after_the_end_of_the_spectral_steps(
+    corpus, tmp_path, monkeypatch, stop_at, saved
+):
+    """With a codebook that begins among them, batches of another size, and other voices for the encoder."""
+    options = {"spectral_steps": 6, "spectral_batch_size": 3, "voice_shift": 0.2}
+    assert train(corpus, tmp_path / "whole", **options) is True
+    with monkeypatch.context() as patch:
+        StopAt(patch, stop_at)
+        assert train(corpus, tmp_path / "cut", **options) is False
+    assert state_of(tmp_path / "cut")["step"] == saved
+    assert train(corpus, tmp_path / "cut", **options) is True
+    assert_same(state_of(tmp_path / "cut"), state_of(tmp_path / "whole"))
+
+
+def test_spectral_steps_learn_units_and_leave_the_samples_alone(corpus, tmp_path, monkeypatch):
+    config = vqvae_config(spectral_steps=11)
+    with monkeypatch.context() as patch:
+        StopAt(patch, 10)
+        assert train(corpus, tmp_path, spectral_steps=11) is False
+    state = load_newest(tmp_path / "checkpoints")[1]["modules"]
+    torch.manual_seed(config.seed)
+    first = VQVAETask(config, *(DataDir.load(corpus / part) for part in ("train", "dev"))).modules.state_dict()
+    moved = {name for name, tensor in state.items() if not torch.equal(tensor, first[name])}
+    assert not any(name.startswith(("model.decoder.stack", "model.decoder.project")) for name in moved)
+    for part in ("model.encoder", "model.decoder.context", "model.decoder.divide", "model.quantizer.codebook", "mel"):
+        assert any(name.startswith(part) for name in moved), part
 
 
 def test_resuming_a_prior_is_exact(trained, units, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """Training data: random crops of utterances, as a pure function of seed and step.
 
 Epochs of crop slots (`vqaudio.corpus.slots`) joined make one endless stream; step s takes `world_size * batch_size`
-crops of it, rank by rank:
+crops of it (the first steps another number, where there is an `Opening`), rank by rank:
 
     stream   |------------ epoch 0 ------------|------------ epoch 1 ----- …
     steps    |  step 0   |  step 1   |  step 2   |  step 3   | …
@@ -49,6 +49,14 @@ class CropCount:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """The first steps of a training, which take batches of another size."""
+
+    steps: int = 0
+    batch_size: int = 1
+
+
+@dataclass(frozen=True)
 class CropBatch:
     """One batch of crops.
 
@@ -57,22 +65,27 @@ class CropBatch:
                 read, whose crop is silence
     speakers    int64 (B,): index into the dataset's speakers
     utterances  the ids of the utterances, B of them
+    heard       like `waveform`, in other voices where the dataset has a `voice_shift`; else the same
     """
 
     waveform: Tensor
     lengths: Tensor
     speakers: Tensor
     utterances: list[str]
+    heard: Tensor
 
 
 class CropDataset:
     """Batches of random crops at one sample rate, for rank `rank` of `world_size`.
 
     `context` = (left, right) samples are added around each crop of `crop_length` samples. `batch_size` counts
-    the crops of one rank. Corpora below `cache_bytes` as 16-bit samples are kept in memory once read; larger
-    ones are read by seeking. How long the files are is known as `find_lengths` says: it may look at some of them
-    alone, each of the others is looked at when it is read first. Raises DataDirError for an unknown speaker, and where
-    `find_lengths` does: for another sample rate than `sample_rate`, another length than expected.
+    the crops of one rank, as does the `opening`'s. Each crop is also heard with its frequencies times a factor of its
+    own, whose logarithm is drawn evenly from ± `voice_shift` (`vqaudio.audio.voice`).
+
+    Corpora below `cache_bytes` as 16-bit samples are kept in memory once read; larger ones are read by seeking. How
+    long the files are is known as `find_lengths` says: it may look at some of them alone, each of the others is looked
+    at when it is read first. Raises DataDirError for an unknown speaker, and where `find_lengths` does: for another
+    sample rate than `sample_rate`, another length than expected.
 
     A crop that cannot be read later on is empty, and its utterance is added to `rejections`. Whether it can is up to
     the file alone, so that a batch is a function of seed and step all the same. Where not the file but its disk fails,
@@ -93,12 +106,14 @@ class CropDataset:
         cache_bytes: int = CACHE_BYTES,
         progress: bool = True,
         rejections: Rejections | None = None,
+        opening: Opening = Opening(),
+        voice_shift: float = 0.0,
     ) -> None:
-        _check_sizes(crop_length, context, batch_size, rank, world_size)
+        _check_sizes(crop_length, context, min(batch_size, opening.batch_size), rank, world_size)
         if not utterances:
             raise DataDirError("no utterances to crop from")
-        self.crop_length, self.context, self.batch_size = crop_length, context, batch_size
-        self.rank, self.world_size, self.seed = rank, world_size, seed
+        self.crop_length, self.context, self.batch_size, self.opening = crop_length, context, batch_size, opening
+        self.rank, self.world_size, self.seed, self.voice_shift = rank, world_size, seed, voice_shift
         self._utterances, self._rate = Utterances.of(utterances), sample_rate
         self._speakers = torch.from_numpy(_speaker_indices(self._utterances, speakers))
         self.count = CropCount()
@@ -122,20 +137,39 @@ class CropDataset:
     def batch(self, step: int) -> CropBatch:
         """Return this rank's batch at `step` (0, 1, …), which no other call has any influence on."""
         left, right = self.context
-        waveform = np.zeros((self.batch_size, left + self.crop_length + right), dtype=np.float32)
-        first = (step * self.world_size + self.rank) * self.batch_size
-        utterances, offsets = self._slots.crops(first, self.batch_size)
+        first, size = self._crops_of(step)
+        waveform = np.zeros((size, left + self.crop_length + right), dtype=np.float32)
+        utterances, offsets = self._slots.crops(first, size)
         lengths = np.minimum(self._lengths.samples[utterances] - offsets, self.crop_length)
         places = zip(utterances.tolist(), (offsets - left).tolist(), strict=True)
         empty = [row for row, place in enumerate(places) if not self._is_filled(waveform[row], *place)]
         waveform[empty], lengths[empty] = 0, 0
-        self.count = CropCount(self.count.asked + self.batch_size, self.count.empty + len(empty))
+        self.count = CropCount(self.count.asked + size, self.count.empty + len(empty))
         return CropBatch(
             waveform=torch.from_numpy(waveform),
             lengths=torch.from_numpy(lengths),
             speakers=self._speakers[torch.from_numpy(utterances)],
             utterances=[self._utterances.ids[utterance] for utterance in utterances],
+            heard=torch.from_numpy(self._heard(waveform, first)),
         )
+
+    def _heard(self, waveform: np.ndarray, first: int) -> np.ndarray:
+        """Return crops (B, T), of which the first is the stream's number `first`, in the voices that are heard."""
+        if not self.voice_shift:
+            return waveform
+        from vqaudio.audio.voice import shift_voice  # numba takes a second to import
+
+        draws = [np.random.default_rng((self.seed, first + i)).uniform(-1, 1) for i in range(len(waveform))]
+        factors = np.exp(self.voice_shift * np.array(draws))
+        return np.stack([shift_voice(row, factor, self._rate) for row, factor in zip(waveform, factors)])
+
+    def _crops_of(self, step: int) -> tuple[int, int]:
+        """Return this rank's first crop of a step, as its place in the stream, and the number of its crops."""
+        opening, ranks = self.opening, self.world_size
+        if step < opening.steps:
+            return (step * ranks + self.rank) * opening.batch_size, opening.batch_size
+        before = opening.steps * ranks * opening.batch_size
+        return before + ((step - opening.steps) * ranks + self.rank) * self.batch_size, self.batch_size
 
     def _is_filled(self, target: np.ndarray, utterance: int, first: int) -> bool:
         """Fill `target` as `_fill` does; False where the utterance cannot be read, which is then rejected."""

@@ -101,8 +101,8 @@ def _altered(model: VQVAE, units: Tensor, how: Units, generator: torch.Generator
 
 
 def _condition(model: VQVAE, z_q: Tensor, speakers: Tensor, begin: int, stop: int) -> Tensor:
-    """Return rows `begin` … `stop` of the condition (1, stop - begin, L·G), from the codes that they depend on."""
-    reach = model.decoder.reach
+    """Return the condition (1, (stop - begin)·S, L·G) of units `begin` … `stop`, from the codes that it depends on."""
+    reach, rows_of_unit = model.decoder.reach, model.decoder.steps
     first = max(0, begin - reach)
     rows = model.decoder.condition(z_q[:, first : stop + reach], speakers)
-    return rows[:, begin - first : stop - first]
+    return rows[:, (begin - first) * rows_of_unit : (stop - first) * rows_of_unit]

@@ -74,7 +74,9 @@ def _batch_nll(model: VQVAE, engine: Engine, batch: Sequence[tuple[Tensor, int]]
         if active < state.batch:
             state = state.keep(range(active))
         pairs = [(u, speaker) for u, (_, speaker) in zip(units[:active], batch)]
-        rows = [block_condition(model, u, speaker, start)[: count - start] for u, speaker in pairs]
+        rows = [
+            block_condition(model, u, speaker, start)[: (count - start) * model.decoder.steps] for u, speaker in pairs
+        ]
         parameters = engine.follow(state, torch.stack(rows), elements[:active, span]).to(y.device)
         places = torch.arange(span.start, span.stop, device=y.device)
         yield distribution.nll(parameters, y[:active, span]), places < lengths[:active, None]

@@ -1,6 +1,6 @@
 """Waveforms from units: the decoder's stack, run sample by sample over a batch of utterances.
 
-    units (N,) ─embed─▶ z_q ─condition─▶ (N, L·G) ─Engine, N·hop_length steps─▶ y ─de-emphasis─▶ waveform
+    units (N,) ─embed─▶ z_q ─condition─▶ (N·S, L·G) ─Engine, N·hop_length steps─▶ y ─de-emphasis─▶ waveform
 
 Utterances are taken longest first, a batch at a time; one that ends leaves its batch.
 """
@@ -104,7 +104,7 @@ def _generate_batch(
     model: VQVAE, engine: Engine, requests: list[_Request], draw: Draw, bar: tqdm
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield (row, waveform as the stack models it) of requests sorted by length, longest first."""
-    distribution, hop = model.decoder.distribution, model.hop_length
+    distribution, hop, rows_of_unit = model.decoder.distribution, model.hop_length, model.decoder.steps
     lengths = [len(r.units) for r in requests]
     yield from ((row, torch.empty(0)) for row, length in enumerate(lengths) if length == 0)
     block = block_units(model)
@@ -117,7 +117,8 @@ def _generate_batch(
             state, rows = state.keep(range(active)), active
         if start % block == 0:
             conditions = [block_condition(model, r.units, r.speaker, start) for r in requests[:active]]
-        condition = torch.stack([c[start % block :][: end - start] for c in conditions[:active]])
+        held = slice(start % block * rows_of_unit, (start % block + end - start) * rows_of_unit)
+        condition = torch.stack([c[held] for c in conditions[:active]])
         streams = [r.uniforms for r in requests[:active]]
         uniforms = next_uniforms(streams, (end - start) * hop, distribution.uniforms_per_sample)
         parts.append(distribution.to_waveform(engine.generate(state, condition, uniforms, draw)).cpu())
@@ -148,7 +149,7 @@ def block_units(model: VQVAE) -> int:
 
 
 def block_condition(model: VQVAE, units: Tensor, speaker: int, start: int) -> Tensor:
-    """Return the condition (block, L·G) of `block_units` units (N,) from number `start` on.
+    """Return the condition (block·S, L·G) of `block_units` units (N,) from number `start` on, S rows a unit.
 
     Computed alone, on one thread and always in the same shape, so that a row's rounding depends on nothing but the
     units that the convolutions reach:
@@ -158,6 +159,7 @@ def block_condition(model: VQVAE, units: Tensor, speaker: int, start: int) -> Te
 
     A row is thus the same, bit by bit, whether the units beyond its reach are known by now or not.
     """
+    rows_of_unit = model.decoder.steps
     reach, block = model.decoder.reach, block_units(model)
     device = model.decoder.stack.bias.device
     before = max(0, start - reach)
@@ -166,7 +168,7 @@ def block_condition(model: VQVAE, units: Tensor, speaker: int, start: int) -> Te
         missing = before - (start - reach)
         z_q = F.pad(z_q, (0, 0, missing, block + 2 * reach - missing - len(z_q)))
         condition = model.decoder.condition(z_q[None], torch.tensor([speaker], device=device))[0]
-    return condition[reach : reach + block]
+    return condition[reach * rows_of_unit : (reach + block) * rows_of_unit]
 
 
 def emphasis_undoer(config: DecoderConfig) -> Callable[[Tensor], Tensor]:

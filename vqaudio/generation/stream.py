@@ -137,15 +137,16 @@ class _Conditions:
         return len(self._units) if self._source is None else len(self._units) - self._model.decoder.reach
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Return the condition (stop - start, L·G) of units that `up_to` has said can be computed."""
-        size, parts = block_units(self._model), []
+        """Return the condition ((stop - start)·S, L·G) of units that `up_to` has said can be computed."""
+        size, rows_of_unit, parts = block_units(self._model), self._model.decoder.steps, []
         for block in range(start // size, -(-stop // size)):
             first = block * size
-            parts.append(self._of_block(block, stop - first)[max(0, start - first) : stop - first])
+            wanted = slice(max(0, start - first) * rows_of_unit, (stop - first) * rows_of_unit)
+            parts.append(self._of_block(block, stop - first)[wanted])
         return torch.cat(parts)
 
     def _of_block(self, block: int, needed: int) -> Tensor:
-        """Return the rows of a block, of which at least the first `needed` are final."""
+        """Return the rows of a block, of whose units at least the first `needed` have final ones."""
         size = block_units(self._model)
         if block != self._block or min(needed, size) > self._sure:
             first, reach = block * size, self._model.decoder.reach
@@ -174,8 +175,9 @@ class _Work:
         self._state = SamplerState.begin(engine.packed, silence, engine.device)
 
     def chunk(self, condition: Tensor) -> Tensor:
-        """Return the next N·hop_length samples of the waveform, of N rows of the condition (N, L·G)."""
-        distribution, steps = self.model.decoder.distribution, len(condition) * self.model.hop_length
+        """Return the next N·hop_length samples of the waveform, of the condition (N·S, L·G) of N units."""
+        distribution = self.model.decoder.distribution
+        steps = len(condition) // self.model.decoder.steps * self.model.hop_length
         uniforms = next_uniforms([self._uniforms], steps, distribution.uniforms_per_sample)
         drawn = self.engine.generate(self._state, condition[None], uniforms, self.draw)
         return self._undo(distribution.to_waveform(drawn)[0].cpu())

@@ -4,6 +4,7 @@ Every convolution is valid (unpadded): the waveform alone is padded, with zeros,
 fixed window of samples wherever it stands: an utterance in one piece, in a batch or in chunks gives the same frames.
 
     waveform, with context    ├─left─┤├── N · hop_length ──┤├─right─┤
+    (divided by its level     over units before and after each unit; then what they alone needed is cut off)
     strided convolutions      k = 2s, stride s, each shortening the sequence to 1/s and by one
     residual blocks           width 3, shortening it by one frame on either side
     frames                            ├───────  N  ────────┤
@@ -11,12 +12,17 @@ fixed window of samples wherever it stands: an utterance in one piece, in a batc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqaudio.config import EncoderConfig
 from vqaudio.models.convolve import convolve, gelu, kernel_serves
+
+LEVEL, LEVEL_FLOOR = 0.1, 3e-4
+"""RMS that the waveform is brought to, and about that below which it is left as faint as it is: -70 dBFS."""
 
 
 class FrameConv(nn.Module):
@@ -68,6 +74,41 @@ class ResidualBlock(nn.Module):
         return x[:, 1:-1] + self.narrow(self.wide(activated, activate=True))
 
 
+class Level(nn.Module):
+    """Divide a waveform by its RMS around each unit, so that how loud a recording is does not become part of the units.
+
+    The utterance's own level may not be known yet (in a stream), nor may units depend on what lies far away.
+
+        units       ░before░│ n │░after░            RMS over all of them: the factor on the samples of unit n
+        waveform    ├─ before ─┤├─ whole units that the convolutions reach ─┤├─ after ─┤
+
+    `needed`: samples before the first unit and after the last that the convolutions see.
+    """
+
+    def __init__(self, hop_length: int, units: Sequence[int], needed: tuple[int, int]) -> None:
+        super().__init__()
+        self.hop_length, self.units, self.needed = hop_length, tuple(units), needed
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Samples before the first unit and after the last that it takes."""
+        left, right = (
+            (-(-samples // self.hop_length) + n) * self.hop_length for samples, n in zip(self.needed, self.units)
+        )
+        return left, right
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map (B, left + N·hop_length + right), see `context`, to what the convolutions need of it."""
+        before, after = self.units
+        cells = waveform.unflatten(1, (-1, self.hop_length))  # (B, M, hop_length)
+        # A mean over a window, not a difference of sums from the beginning on: the same wherever the window stands.
+        power = F.avg_pool1d(cells.square().mean(-1), before + after + 1, stride=1)  # (B, M - before - after)
+        factor = LEVEL / (power + LEVEL_FLOOR**2).sqrt()
+        levelled = (cells[:, before : cells.shape[1] - after] * factor[..., None]).flatten(1)
+        spare = [(-samples) % self.hop_length for samples in self.needed]
+        return levelled[:, spare[0] : levelled.shape[1] - spare[1]]
+
+
 class Encoder(nn.Module):
     """Map a waveform with its context to vectors z_e at the unit rate (van den Oord et al. 2017, sec. 4.3)."""
 
@@ -75,6 +116,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.hop_length = config.hop_length
+        self.level = Level(config.hop_length, config.level_units, self._convolved) if config.level_units else None
         # A convolution of kernel 2s over samples is one of width 2 over groups of s samples.
         inputs = [s * c for s, c in zip(config.strides, [1] + [config.channels] * len(config.strides))]
         self.strided = nn.ModuleList(FrameConv(size, config.channels, width=2) for size in inputs)
@@ -84,13 +126,18 @@ class Encoder(nn.Module):
     @property
     def context(self) -> tuple[int, int]:
         """Samples that frame n sees before n·hop_length, and after (n+1)·hop_length."""
+        return self.level.context if self.level is not None else self._convolved
+
+    @property
+    def _convolved(self) -> tuple[int, int]:
+        """The same, of the convolutions alone."""
         left = right = 0
         hop = 1
         for stride in self.config.strides:
             left += (stride // 2) * hop
             right += (stride - stride // 2) * hop
             hop *= stride
-        blocks = len(self.blocks) * hop
+        blocks = self.config.residual_blocks * hop
         return left + blocks, right + blocks
 
     @property
@@ -100,6 +147,8 @@ class Encoder(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (B, left + N·hop_length + right) to z_e (B, N, code_dim)."""
+        if self.level is not None:
+            waveform = self.level(waveform)
         x = (waveform * self.config.input_gain)[..., None]  # (B, samples, 1)
         for stride, convolution in zip(self.config.strides, self.strided):
             groups = x.reshape(len(x), -1, stride * x.shape[2])  # (B, M, stride · C)

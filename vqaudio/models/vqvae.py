@@ -28,8 +28,8 @@ OUTPUT_STD = 0.05
 class VQVAEOutput:
     """What one step of training needs, of a batch of B crops of N units, T = N·hop_length samples."""
 
-    nll: Tensor
-    """Negative log-likelihood of each sample (B, T), in nats."""
+    nll: Tensor | None
+    """Negative log-likelihood of each sample (B, T), in nats; None where samples were left out."""
     vq_loss: Tensor
     """The quantizer's terms of eq. 3; 0 while it is not yet in use."""
     z_e: Tensor
@@ -38,7 +38,7 @@ class VQVAEOutput:
     units: Tensor
     """LongTensor (B, N)."""
     features: Tensor
-    """What conditions the decoder's layers (B, N, C)."""
+    """What conditions the decoder's layers (B, N·S, C), S rows a unit."""
 
 
 @torch.no_grad()
@@ -63,6 +63,10 @@ class WaveNetDecoder(nn.Module):
     """The causal stack over samples, conditioned on z_q and a speaker through convolutions at the unit rate.
 
     What is computed once a unit costs a 64th, or less, of what is computed once a sample.
+
+        units       │          n          │         n+1         │      z_q, speaker: convolutions, residual blocks
+        features    │ n,0 │ n,1 │ n,2 │ … │ …                          S = condition_steps rows of each unit
+        condition   │.....│.....│.....│...│ …                          of all layers, held for hop_length / S samples
     """
 
     def __init__(self, config: DecoderConfig, code_dim: int, speakers: int) -> None:
@@ -73,8 +77,11 @@ class WaveNetDecoder(nn.Module):
         self.stack = CausalStack(config.stack, tokens, self.distribution.num_parameters)
         self.speaker = nn.Embedding(speakers, config.speaker_channels)
         self.context = FrameConv(code_dim + config.speaker_channels, config.condition_channels, config.condition_kernel)
-        self.blocks = nn.ModuleList(ResidualBlock(config.condition_channels) for _ in range(config.condition_blocks))
-        self.project = nn.Linear(config.condition_channels, self.stack.condition_size)
+        channels, self.steps = config.condition_channels, config.condition_steps
+        self.blocks = nn.ModuleList(ResidualBlock(channels) for _ in range(config.condition_blocks))
+        if self.steps > 1:
+            self.divide = nn.Linear(channels, self.steps * channels)
+        self.project = nn.Linear(channels, self.stack.condition_size)
         if tokens is not None:
             smooth_over_levels_(self.stack.input.weight, std=1.0)
             smooth_over_levels_(self.stack.output.weight, std=OUTPUT_STD)
@@ -85,16 +92,17 @@ class WaveNetDecoder(nn.Module):
         return self.config.condition_kernel // 2 + len(self.blocks)
 
     def features(self, z_q: Tensor, speakers: Tensor) -> Tensor:
-        """Map z_q (B, N, D) and speaker indices (B,) to what conditions the stack (B, N, C); beyond z_q are zeros."""
+        """Map z_q (B, N, D) and speaker indices (B,) to what conditions the stack (B, N·S, C); beyond z_q are zeros."""
         padded = F.pad(z_q, (0, 0, self.reach, self.reach))
         speaker = self.speaker(speakers)[:, None].expand(-1, padded.shape[1], -1)
         x = self.context(torch.cat([padded, speaker], dim=-1))
         for block in self.blocks:
             x = block(x)
-        return F.gelu(x)
+        x = F.gelu(x)
+        return F.gelu(self.divide(x).view(len(x), -1, x.shape[2])) if self.steps > 1 else x
 
     def condition(self, z_q: Tensor, speakers: Tensor) -> Tensor:
-        """Map z_q (B, N, D) and speaker indices (B,) to the condition of all layers (B, N, L·G)."""
+        """Map z_q (B, N, D) and speaker indices (B,) to the condition of all layers (B, N·S, L·G)."""
         return self.project(self.features(z_q, speakers))
 
     def forward(self, previous: Tensor, z_q: Tensor, speakers: Tensor) -> Tensor:
@@ -140,21 +148,32 @@ class VQVAE(nn.Module):
         emphasised = pre_emphasis(waveform, config.pre_emphasis)[..., 1:]
         return (emphasised * (config.emphasis_gain if config.pre_emphasis else 1.0)).clamp(-1, 1)
 
-    def forward(self, waveform: Tensor, speakers: Tensor, quantize: bool = True) -> VQVAEOutput:
+    def forward(
+        self,
+        waveform: Tensor,
+        speakers: Tensor,
+        quantize: bool = True,
+        predict: bool = True,
+        heard: Tensor | None = None,
+    ) -> VQVAEOutput:
         """Encode and predict crops with their context: waveform (B, left + T + right), see `context`.
 
         `quantize=False` hands z_e to the decoder as it is: the training before the codebook is initialised.
+        `predict=False` goes as far as the condition, and leaves the samples out. `heard`, like `waveform`, is what
+        the encoder gets in its place.
         """
         y = self.emphasise(waveform)
         left, right = self.encoder.context
-        z_e = self.encoder(y)
+        z_e = self.encoder(y if heard is None else self.emphasise(heard))
         quantized = self.quantizer(z_e)
         z_q, vq_loss = (quantized.z_q, quantized.loss) if quantize else (z_e.float(), z_e.new_zeros(()))
-        target = y[:, left : y.shape[1] - right]
-        previous = y[:, left - 1 : y.shape[1] - right - 1]
         features = self.decoder.features(self._jitter(z_q), speakers)
-        parameters = self.decoder.stack(self.distribution.to_input(previous), self.decoder.project(features))
-        nll = self.distribution.nll(parameters, target)
+        nll = None
+        if predict:
+            target = y[:, left : y.shape[1] - right]
+            previous = y[:, left - 1 : y.shape[1] - right - 1]
+            parameters = self.decoder.stack(self.distribution.to_input(previous), self.decoder.project(features))
+            nll = self.distribution.nll(parameters, target)
         return VQVAEOutput(nll, vq_loss, z_e.detach().float(), z_q, quantized.units, features)
 
     def _jitter(self, z_q: Tensor) -> Tensor:

@@ -53,17 +53,25 @@ class Divergence:
     def patience(self) -> int:
         """Steps in which a network may know nothing: warm-up, and as many as let Adam move every weight by 1.
 
-        Adam's steps are about the learning rate in size; weights begin at a tenth of 1 or less.
+        Adam's steps are about the learning rate in size; weights begin at a tenth of 1 or less. Steps that learn
+        spectra alone come before.
         """
-        return self.config.warmup_steps + max(WINDOW, math.ceil(1 / self.config.learning_rate))
+        return (
+            self.config.spectral_steps
+            + self.config.warmup_steps
+            + max(WINDOW, math.ceil(1 / self.config.learning_rate))
+        )
 
     def _moved(self, step: int) -> float:
         """Return how far Adam can have moved a weight in `step` steps: the sum of their rates."""
         rate, warmup = self.config.learning_rate, self.config.warmup_steps
+        step = max(0, step - self.config.spectral_steps)
         return rate * (step**2 / (2 * warmup) if step < warmup else step - warmup / 2)
 
     def take(self, scalars: Mapping[str, Tensor | float]) -> None:
-        """Take in the scalars of a step."""
+        """Take in the scalars of a step, if it is one that predicts."""
+        if self._bits not in scalars:
+            return
         self._window.append(tuple(float(scalars[name]) for name in (self._bits, self._unigram, "loss/total")))
 
     def verdict(self, step: int, ranks: Ranks) -> str:

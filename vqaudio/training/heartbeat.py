@@ -108,7 +108,7 @@ def facts_of(trainer: Trainer) -> dict[str, Any]:
         "items": trainer.task.items,
         "items_per_step": trainer.task.items_per_step * trainer.ranks.world_size,
         "items_per_second": round(progress.throughput, 1) or None,
-        "seconds_left": round(schedule.seconds_left(progress.step, progress.elapsed)),
+        "seconds_left": round(schedule.seconds_left(progress.step, progress.elapsed, progress.spectral_seconds)),
         "score": trainer.checkpoints.evaluated,
         "best": None if best is None else asdict(best),
     }

@@ -138,13 +138,15 @@ class Trainer:
                     scalars = self._step(next(batches))
                 except Interrupted:
                     return stop.signal
-                interval.add(scalars, time.perf_counter() - start)
+                interval.add(scalars, time.perf_counter() - start, self.task.items_per_step)
                 progress.step += 1
                 if progress.step % config.log_interval == 0:
                     self._log(interval)
                     interval = Interval()
                 now = time.perf_counter()
                 progress.elapsed, before = progress.elapsed + now - before, now
+                if progress.step == config.spectral_steps:
+                    progress.spectral_seconds = progress.elapsed
                 self._plan()
                 self._show(bar)
                 self.guard.look(progress.step)
@@ -171,8 +173,10 @@ class Trainer:
         progress, schedule = self.progress, self.schedule
         if schedule.total_steps is not None:
             return
-        progress.elapsed = self.ranks.from_first(lambda: progress.elapsed)
-        if schedule.plan(progress.step, progress.elapsed):
+        progress.elapsed, progress.spectral_seconds = self.ranks.from_first(
+            lambda: (progress.elapsed, progress.spectral_seconds)
+        )
+        if schedule.plan(progress.step, progress.elapsed, progress.spectral_seconds):
             progress.total_steps = schedule.total_steps
             logger.info("the learning rate falls from here on; %d steps in all", schedule.total_steps)
 
@@ -200,12 +204,11 @@ class Trainer:
 
     def _log(self, interval: Interval) -> None:
         progress = self.progress
-        items = self.task.items_per_step * self.ranks.world_size
-        progress.throughput = items * interval.steps / interval.seconds
+        progress.throughput = interval.items * self.ranks.world_size / interval.seconds
         scalars = self.ranks.means(interval.means()) | self.task.window_scalars()
         scalars[f"train/{self.task.items}_per_second"] = progress.throughput
         self.monitor.scalars(scalars, progress.step)
-        left = self.schedule.seconds_left(progress.step, progress.elapsed)
+        left = self.schedule.seconds_left(progress.step, progress.elapsed, progress.spectral_seconds)
         shown = "  ".join(f"{name.split('/')[-1]} {value:.4g}" for name, value in scalars.items())
         logger.info("step %d  %s  %s left", progress.step, shown, format_seconds(left))
         self.heartbeat.logged()
@@ -247,7 +250,7 @@ class Trainer:
         if bar.disable:
             return
         bar.total = self.schedule.total_steps
-        left = self.schedule.seconds_left(self.progress.step, self.progress.elapsed)
+        left = self.schedule.seconds_left(self.progress.step, self.progress.elapsed, self.progress.spectral_seconds)
         bar.set_postfix_str(f"{format_seconds(left)} left", refresh=False)
         bar.update(self.progress.step - bar.n)
 

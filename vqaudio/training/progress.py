@@ -17,6 +17,8 @@ class Progress:
     step: int = 0
     elapsed: float = 0.0
     """Seconds of training, over all resumptions."""
+    spectral_seconds: float = 0.0
+    """Those of them that went into the steps which leave the samples out."""
     total_steps: int | None = None
     accumulate_steps: int = 1
     """Micro-batches of the last steps: another run may take more or fewer, as it may have more or fewer ranks."""
@@ -30,20 +32,22 @@ class Progress:
 class Interval:
     """Sums since the last line of the log."""
 
-    sums: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Of each scalar, and over how many steps: not every step has all."""
+    items: int = 0
     seconds: float = 0.0
 
-    def add(self, scalars: Mapping[str, Tensor | float], seconds: float) -> None:
+    def add(self, scalars: Mapping[str, Tensor | float], seconds: float, items: int) -> None:
         """Take in one step."""
         for name, value in scalars.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.steps += 1
+            total, steps = self.sums.get(name, (0.0, 0))
+            self.sums[name] = total + float(value), steps + 1
+        self.items += items
         self.seconds += seconds
 
     def means(self) -> dict[str, float]:
         """Return the mean of each scalar."""
-        return {name: total / self.steps for name, total in self.sums.items()}
+        return {name: total / steps for name, (total, steps) in self.sums.items()}
 
 
 def format_seconds(seconds: float) -> str:

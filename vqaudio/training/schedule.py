@@ -5,6 +5,8 @@ rate   ╭──────────────────╮
      ╱ │                  │ ╲___ final
     ├──┤                  ├────┤
     warm-up            decay_share of all steps
+
+Steps that learn spectra alone come before it, with a warm-up of their own and then at the full rate.
 """
 
 from __future__ import annotations
@@ -29,20 +31,27 @@ class Schedule:
         if self.config.max_steps is not None:
             self.total_steps = self.config.max_steps
 
-    def plan(self, step: int, elapsed: float) -> bool:
-        """Fix `total_steps` if it is time to: `elapsed` seconds have gone by after `step` steps. True if it was."""
-        budget = (self.config.max_minutes or 0) * 60
-        if self.total_steps is not None or step == 0 or elapsed < budget * (1 - self.config.decay_share):
+    def plan(self, step: int, elapsed: float, spectral_seconds: float = 0.0) -> bool:
+        """Fix `total_steps` if it is time to: `elapsed` seconds have gone by after `step` steps. True if it was.
+
+        `spectral_seconds` of them went into the spectral steps, whose speed says nothing of that of the others.
+        """
+        budget = (self.config.max_minutes or 0) * 60 - spectral_seconds
+        step, elapsed = step - self.config.spectral_steps, elapsed - spectral_seconds
+        if self.total_steps is not None or step <= 0 or elapsed < budget * (1 - self.config.decay_share):
             return False
-        self.total_steps = step + round(max(0.0, budget - elapsed) / (elapsed / step))
+        step_seconds = elapsed / step
+        self.total_steps = self.config.spectral_steps + step + round(max(0.0, budget - elapsed) / step_seconds)
         return True
 
     def learning_rate(self, step: int) -> float:
         """Return the rate for the step after `step` steps."""
-        rate = self.config.learning_rate * min(1.0, (step + 1) / max(1, self.config.warmup_steps))
+        spectral = self.config.spectral_steps
+        since = step if step < spectral else step - spectral  # the stack's first steps want a warm-up as well
+        rate = self.config.learning_rate * min(1.0, (since + 1) / max(1, self.config.warmup_steps))
         if self.total_steps is None:
             return rate
-        decay_steps = max(1, round(self.total_steps * self.config.decay_share))
+        decay_steps = max(1, round((self.total_steps - spectral) * self.config.decay_share))
         left = (self.total_steps - step) / decay_steps
         return rate * max(self.config.final_rate_share, min(1.0, left))
 
@@ -50,8 +59,12 @@ class Schedule:
         """Whether `step` steps are all."""
         return self.total_steps is not None and step >= self.total_steps
 
-    def seconds_left(self, step: int, elapsed: float) -> float:
-        """Estimate the seconds to go after `step` steps that took `elapsed` seconds."""
+    def seconds_left(self, step: int, elapsed: float, spectral_seconds: float = 0.0) -> float:
+        """Estimate the seconds to go after `step` steps that took `elapsed` seconds; see `plan`."""
         if self.total_steps is None:
             return max(0.0, (self.config.max_minutes or 0) * 60 - elapsed)
-        return (self.total_steps - step) * elapsed / max(1, step)
+        if step > self.config.spectral_steps:
+            elapsed, taken = elapsed - spectral_seconds, step - self.config.spectral_steps
+        else:
+            taken = max(1, step)
+        return (self.total_steps - step) * elapsed / taken

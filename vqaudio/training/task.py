@@ -22,7 +22,7 @@ class Task(Protocol):
     items: str
     """What `items_per_step` counts, in the plural: 'samples' or 'units'."""
     items_per_step: int
-    """Of one rank."""
+    """Of one rank, in the step at hand."""
     late_parameters: list[nn.Parameter]
     """Those on which the loss of the first steps does not depend."""
     config: Any
@@ -49,7 +49,8 @@ class Task(Protocol):
         """Return the loss of a micro-batch, and scalars for the log by their TensorBoard names.
 
         The step's are their means over micro-batches and ranks. Among them are 'loss/bits_per_sample' (or …_unit), the
-        surprise at each item, and 'loss/unigram_bits_per_sample', what guessing by `frequencies` alone would cost.
+        surprise at each item, and 'loss/unigram_bits_per_sample', what guessing by `frequencies` alone would cost;
+        not in the first `spectral_steps` steps, which leave the samples out.
         """
 
     def after_step(self, step: int) -> None:

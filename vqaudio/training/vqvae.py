@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vqaudio.audio.mulaw import mulaw_encode
 from vqaudio.audio.spectrogram import LogMel, reconstruction_image
 from vqaudio.config import VQVAETrainingConfig
-from vqaudio.corpus.crops import CropBatch, CropCount, CropDataset, prefetch
+from vqaudio.corpus.crops import CropBatch, CropCount, CropDataset, Opening, prefetch
 from vqaudio.corpus.datadir import DataDir, Utterance
 from vqaudio.corpus.rejected import MAX_SHARE, Rejections, write_rejected
 from vqaudio.errors import AudioError, ConfigError, DataDirError, TrainingError
@@ -52,6 +52,7 @@ class MelPredictor(nn.Module):
     """
 
     def __init__(self, channels: int, sample_rate: int, hop_length: int) -> None:
+        """`hop_length`: samples that a row of the condition is held for."""
         super().__init__()
         window = max(256, 2 ** math.ceil(math.log2(sample_rate * 0.03)))
         bands = 40
@@ -89,18 +90,24 @@ class VQVAETask:
         self.modules = nn.ModuleDict({"model": self.model})
         codebook = self.model.quantizer.codebook
         self.late_parameters = [codebook] if isinstance(codebook, nn.Parameter) else []
+        decoder = self.model.decoder
+        self._of_samples = [*decoder.stack.parameters(), *decoder.project.parameters()]
         hop = self.model.hop_length
         if config.training.mel_loss:
-            channels = config.model.decoder.condition_channels
-            self.modules["mel"] = MelPredictor(channels, config.model.sample_rate, hop)
+            decoder = config.model.decoder
+            rows = hop // decoder.condition_steps  # samples that one is held for
+            self.modules["mel"] = MelPredictor(decoder.condition_channels, config.model.sample_rate, rows)
         self.frequencies = self.modules["frequencies"] = sample_frequencies(self.model.distribution)
         self._levels = self.frequencies.counts
         self.crop_length = config.training.crop_units * hop
-        self.items_per_step = config.training.crops_per_step * self.crop_length
+        training = config.training
+        self.items_per_step = training.crops_per_step * self.crop_length
         self.crops = CropDataset(
             train.utterances, self.speakers, config.model.sample_rate, self.crop_length,
             self.model.context, config.training.crops_per_step, config.seed, ranks.rank, ranks.world_size,
             rejections=Rejections(rejected, max_rejected_share),
+            opening=Opening(training.spectral_steps, training.spectral_batch_size * training.accumulate_steps),
+            voice_shift=training.voice_shift,
         )  # fmt: skip
         self._ranks, self._utterances, self._counted = ranks, len(train.utterances), CropCount()
         self.dev = choose_dev(dev.utterances, self.speakers)
@@ -130,7 +137,10 @@ class VQVAETask:
         """Return the micro-batches of a step's batch; before the first step with a codebook, initialise it."""
         if self._quantizes(step) and not self.model.quantizer.initialised:
             self._initialise_codebook(step)
-        parts, self._outputs = micro_batches(batch, self.config.training.batch_size), []
+        training = self.config.training
+        size = training.spectral_batch_size if self._is_spectral(step) else training.batch_size
+        self.items_per_step = size * training.accumulate_steps * self.crop_length
+        parts, self._outputs = micro_batches(batch, size), []
         self._levels = self.frequencies.count(self._level_of_each(batch))
         samples = batch.lengths.to(next(self.model.parameters()).device).sum()
         # Each sample has the same weight, whichever micro-batch of whichever rank has it: the mean over them is then
@@ -152,28 +162,35 @@ class VQVAETask:
     def _quantizes(self, step: int) -> bool:
         return step >= self.config.model.quantizer.start_step
 
+    def _is_spectral(self, step: int) -> bool:
+        return step < self.config.training.spectral_steps
+
     def loss(self, batch: CropBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return eq. 3, the likelihood as a mean per sample, plus the auxiliary loss where there is one."""
+        """Return eq. 3, the likelihood as a mean per sample, plus the auxiliary loss where there is one.
+
+        In the spectral steps the auxiliary loss takes the place of the likelihood.
+        """
         device = next(self.model.parameters()).device
         waveform = batch.waveform.to(device)
-        quantize = self._quantizes(step)
-        out = self.model(waveform, batch.speakers.to(device), quantize)
+        quantize, spectral = self._quantizes(step), self._is_spectral(step)
+        heard = batch.heard.to(device) if self.config.training.voice_shift else None
+        out = self.model(waveform, batch.speakers.to(device), quantize, predict=not spectral, heard=heard)
         if quantize:
             self._outputs.append((out.z_e.detach(), out.units))
-        nll = (out.nll * self._valid(batch, device)).sum() / self._samples
-        loss = nll + out.vq_loss
-        scalars = {
-            "loss/bits_per_sample": nll.detach() / math.log(2),
-            "loss/unigram_bits_per_sample": self.frequencies.bits(self._levels),
-            "loss/vq": out.vq_loss.detach(),
-        }
+        loss, scalars = out.vq_loss, {"loss/vq": out.vq_loss.detach()}
         if "mel" in self.modules:
             left = self.model.context[0]
-            heard = self.model.emphasise(waveform)[:, left - 1 :][:, : self.crop_length]
-            mel = self.modules["mel"](out.features, heard)
-            loss = loss + self.config.training.mel_loss * mel
+            spoken = self.model.emphasise(waveform)[:, left - 1 :][:, : self.crop_length]
+            mel = self.modules["mel"](out.features, spoken)
+            loss = loss + (1.0 if spectral else self.config.training.mel_loss) * mel
             scalars["loss/mel"] = mel.detach()
-        return loss, scalars
+        if spectral:
+            # Ranks that train together want a gradient, though of zeros, from each parameter in each step.
+            return loss + 0.0 * sum(p.sum() for p in self._of_samples), scalars
+        nll = (out.nll * self._valid(batch, device)).sum() / self._samples
+        scalars["loss/bits_per_sample"] = nll.detach() / math.log(2)
+        scalars["loss/unigram_bits_per_sample"] = self.frequencies.bits(self._levels)
+        return nll + loss, scalars
 
     def after_step(self, step: int) -> None:
         """Let the codebook learn from the step's encoder outputs."""
@@ -255,7 +272,7 @@ class VQVAETask:
 
     def _encoder_outputs(self, batch: CropBatch) -> Tensor:
         device, size = next(self.model.parameters()).device, self.config.training.batch_size
-        parts = (self.model.emphasise(waveform.to(device)) for waveform in batch.waveform.split(size))
+        parts = (self.model.emphasise(waveform.to(device)) for waveform in batch.heard.split(size))
         return torch.cat([self.model.encoder(part).float() for part in parts])
 
     def _generator(self, step: int) -> torch.Generator:
