@@ -60,7 +60,10 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["vqaudio", "vqaudio.*", "data_prep", "data_prep.*"]),
-    package_data={"vqaudio.evaluation.listening": ["*.html", "*.css", "*.js"]},
+    package_data={
+        "vqaudio.evaluation.listening": ["*.html", "*.css", "*.js"],
+        "vqaudio.pretrained": ["*/*", "*/prior/*"],
+    },
     ext_modules=[
         Extension(
             "vqaudio.csrc._kernels",

@@ -16,6 +16,7 @@ import logging
 import math
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -47,12 +48,18 @@ Units: TypeAlias = Tensor | np.ndarray | Sequence[int]
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> Model:
-    """Load the VQ-VAE in a model folder; the same as `Model.from_pretrained`."""
+    """Load the VQ-VAE in a model folder, or one that comes with the package, by its name.
+
+    The same as `Model.from_pretrained`.
+    """
     return Model.from_pretrained(folder, device)
 
 
 def load_prior(folder: str | Path, device: str | torch.device = "cpu") -> Prior:
-    """Load the prior in a model folder; the same as `Prior.from_pretrained`."""
+    """Load the prior in a model folder, or that of a model which comes with the package, by the model's name.
+
+    The same as `Prior.from_pretrained`.
+    """
     return Prior.from_pretrained(folder, device)
 
 
@@ -67,6 +74,11 @@ class Prior:
         """Load the prior in a model folder. Raises ModelError saying what is wrong with it."""
         network, speakers, about = model_folder.load_prior(folder, device)
         return cls(network, speakers, UnitSpec.of_prior(about, folder))
+
+    def save_pretrained(self, folder: str | Path, halve: bool = False) -> None:
+        """Write a model folder, which `from_pretrained` can load; `halve` rounds the weights to bfloat16."""
+        about = {"units": asdict(self.unit_spec)}
+        model_folder.save_model(folder, self.network, self.speakers, about, halve=halve)
 
     def require_model(self, model: Model) -> None:
         """Raise UnitsError, naming both sides, unless the prior learned the units of `model`."""
@@ -89,10 +101,13 @@ class Model:
         """Load the VQ-VAE in a model folder. Raises ModelError saying what is wrong with it."""
         return cls(*model_folder.load_vqvae(folder, device), PrecisionRecord.read(folder))
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write a model folder, which `from_pretrained` and every verb of the command can load."""
-        model_folder.save_model(folder, self.network, self.speakers, about={})
-        if self.precision_record is not None:
+    def save_pretrained(self, folder: str | Path, halve: bool = False) -> None:
+        """Write a model folder, which `from_pretrained` and every verb of the command can load.
+
+        `halve` rounds the weights to bfloat16, but for those of encoder and codebook: it encodes to the same units.
+        """
+        model_folder.save_model(folder, self.network, self.speakers, about={}, halve=halve)
+        if self.precision_record is not None and not halve:  # which is of these very weights
             self.precision_record.write(folder)
 
     @property

@@ -1,6 +1,7 @@
 """Weights in safetensors: read as the format's own library reads them, and refused where the header lies."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -52,6 +53,32 @@ def test_what_is_written_is_read_here_and_by_the_formats_library(path):
     assert same(read_weights(path, expected(TENSORS)), TENSORS)
     assert same(load_file(path), TENSORS)
     assert read_shapes(path) == {name: tuple(tensor.shape) for name, tensor in TENSORS.items()}
+
+
+def test_halves_are_read_as_the_nearest_bfloat16(tmp_path):
+    tensors = {
+        "a": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+        "b": torch.arange(4),
+        "c": torch.tensor([math.pi, 1e-39, -3e38]),
+    }
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(pack_weights(tensors, halved=["a", "b"]))
+    found = read_weights(path, expected(tensors))
+    assert torch.equal(found["a"], tensors["a"].bfloat16().float()) and found["a"].dtype == torch.float32
+    assert torch.equal(found["b"], tensors["b"]) and torch.equal(found["c"], tensors["c"])  # no floats; not asked for
+    np.testing.assert_array_equal(read_floats(path, "a"), found["a"].double().numpy())
+    assert load_file(path)["a"].dtype == torch.bfloat16
+    assert read_shapes(path)["a"] == (3, 4)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "not those of its checksum" in refused(path, tensors)
+
+
+def test_halves_stand_for_floats_alone(path):
+    save_file({"a": torch.ones(2, dtype=torch.bfloat16)}, path)
+    assert "a is of type BF16, expected I64" in refused(path, {"a": torch.ones(2, dtype=torch.int64)})
+    save_file({"a": torch.full((2,), math.inf, dtype=torch.bfloat16)}, path)
+    assert "not finite" in refused(path, {"a": torch.ones(2)})
 
 
 @given(shapes=st.lists(st.lists(st.integers(0, 4), max_size=3).map(tuple), min_size=1, max_size=4))

@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
     from vqaudio.evaluation.precision import engine_bits
     from vqaudio.generation.precision_gate import LIMITS, PrecisionRecord
     from vqaudio.models.folder import load_vqvae, weights_hash
+    from vqaudio.models.pretrained import find_model
 
     model, speakers = load_vqvae(options.model, set_up_compute(options.device, options.threads))
     utterances = _heldout(options, speakers, model.config.sample_rate)
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         rises[precision] = engine_bits(model, utterances, precision, progress=progress) - base
         verdict = "passed" if rises[precision] <= limit else "FAILED: refused unless forced"
         logger.info("%s: %+.5f bits per sample, at most %g: %s", precision, rises[precision], limit, verdict)
-    PrecisionRecord(weights_hash(model), base, rises, len(utterances), seconds).write(options.model)
+    PrecisionRecord(weights_hash(model), base, rises, len(utterances), seconds).write(find_model(options.model))
 
 
 def _can(model, precision: str) -> bool:

@@ -28,12 +28,15 @@ def run(options: argparse.Namespace) -> None:
 
 
 def describe(path: Path) -> tuple[str, Facts]:
-    """Return what kind of thing `path` is, and facts about it."""
+    """Return what kind of thing `path` is, and facts about it; the name of a model that comes with vqaudio will do."""
+    from vqaudio.models.pretrained import find_model, names
+
+    path = find_model(path)
     for kind, (is_kind, facts) in KINDS.items():
         if is_kind(path):
             return kind, facts(path)
     if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        siblings = names() + [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else names()
         raise VQAudioError(f"{path}: no such file or folder.{did_you_mean(path.name, siblings)}")
     raise VQAudioError(f"{path}: expected one of: {', '.join(KINDS)}; it looks like none of them")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vqaudio.audio.atomic import write_text_whole
 from vqaudio.errors import ModelError
+from vqaudio.models.pretrained import find_model
 from vqaudio.untrusted import KIB, read_json, shown
 
 LIMITS = {"bfloat16": 0.002, "int8": 0.02}
@@ -44,7 +45,7 @@ class PrecisionRecord:
     @classmethod
     def read(cls, folder: str | Path) -> PrecisionRecord | None:
         """Return the record in a model folder; None where there is none. Raises ModelError for a broken one."""
-        path = Path(folder) / RECORD_FILE
+        path = find_model(folder) / RECORD_FILE
         if not path.exists():
             return None
         try:

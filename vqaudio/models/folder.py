@@ -1,4 +1,7 @@
-"""Model folders: `config.yaml`, `model.safetensors`, `speakers.txt`. Loading one executes nothing in it."""
+"""Model folders: `config.yaml`, `model.safetensors`, `speakers.txt`. Loading one executes nothing in it.
+
+Wherever a folder is read, the name of a model that comes with the package will do (`vqaudio.models.pretrained`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from vqaudio.audio.fileset import replace_files
 from vqaudio.config import PriorConfig, VQVAEConfig
 from vqaudio.config_files import from_dict, to_dict
 from vqaudio.errors import ConfigError, ModelError, did_you_mean
+from vqaudio.models.pretrained import find_model, hint
 from vqaudio.models.prior import UnitPrior
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.models.weights import pack_weights, read_weights
@@ -28,18 +32,22 @@ MOST_SPEAKERS = 1_000_000
 LARGEST_SPEAKERS = 64 * MIB
 
 
-def save_model(folder: str | Path, model: VQVAE | UnitPrior, speakers: Sequence[str], about: dict[str, Any]) -> None:
+def save_model(
+    folder: str | Path, model: VQVAE | UnitPrior, speakers: Sequence[str], about: dict[str, Any], halve: bool = False
+) -> None:
     """Write a model folder. `about` holds plain facts to keep in config.yaml, such as a prior's unit specification.
 
     The weights come last: a folder with weights is whole. Where a model was there, it stays until the new one is.
+    `halve` rounds to bfloat16 what gives no unit its meaning: all but the encoder and the codebook.
     """
     folder = Path(folder)
     kind = next(name for name, (cls, _) in KINDS.items() if isinstance(model, cls))
     config = {"kind": kind, "format_version": FORMAT_VERSION, **about, "model": to_dict(model.config)}
+    weights = model.state_dict()
     contents = {
         "config.yaml": [yaml.safe_dump(config, sort_keys=False)],
         "speakers.txt": [f"{name}\n" for name in speakers],
-        "model.safetensors": [pack_weights(model.state_dict())],
+        "model.safetensors": [pack_weights(weights, [name for name in weights if halve and not _defines_units(name)])],
     }
     replace_files(folder, contents)
 
@@ -60,17 +68,33 @@ def unit_hash(model: VQVAE) -> str:
 
     Models with the same hash write the same units; their decoders may differ.
     """
-    digest = hashlib.sha256(repr((model.config.sample_rate, model.config.encoder)).encode())
+    digest = hashlib.sha256(_described((model.config.sample_rate, model.config.encoder)))
     digest.update(repr((model.config.decoder.pre_emphasis, model.config.decoder.emphasis_gain)).encode())
     for name, tensor in sorted(model.state_dict().items()):
-        if name.startswith("encoder.") or name == "quantizer.codebook":
+        if _defines_units(name):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
+def _described(config: object) -> bytes:
+    """Return a configuration as text, without settings that came later and are as if they were not there.
+
+    The hashes of models, and with them the units, that were made before stay as they are.
+    """
+    text = repr(config)
+    for later in (", level_units=()", ", condition_steps=1"):
+        text = text.replace(later, "")
+    return text.encode()
+
+
+def _defines_units(name: str) -> bool:
+    """Whether the tensor of that name has a part in what a unit means."""
+    return name.startswith("encoder.") or name == "quantizer.codebook"
+
+
 def weights_hash(model: nn.Module) -> str:
     """Return 16 hexadecimal digits that name all weights of a model, and their shape."""
-    digest = hashlib.sha256(repr(model.config).encode())
+    digest = hashlib.sha256(_described(model.config))
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -87,12 +111,12 @@ def speaker_index(speakers: Sequence[str], name: str) -> int:
 
 def read_kind(folder: str | Path) -> str:
     """Return what kind of model `folder` holds: 'vqvae' or 'prior'."""
-    return _read_config(Path(folder))["kind"]
+    return _read_config(find_model(folder))["kind"]
 
 
 def read_speakers(folder: str | Path) -> list[str]:
     """Return the names of the speakers that the model in `folder` knows, in the order of their indices."""
-    path = Path(folder) / "speakers.txt"
+    path = find_model(folder) / "speakers.txt"
     try:
         speakers = read_text(path, LARGEST_SPEAKERS).split(maxsplit=MOST_SPEAKERS)
     except (OSError, ValueError) as error:
@@ -108,7 +132,7 @@ def read_speakers(folder: str | Path) -> list[str]:
 
 
 def _load(folder: str | Path, kind: str, device: str | torch.device) -> tuple[Any, list[str], dict[str, Any]]:
-    folder = Path(folder)
+    folder = find_model(folder, kind)
     about = _read_config(folder)
     if about["kind"] != kind:
         raise ModelError(f"{folder} holds a model of kind {about['kind']!r}, expected {kind!r}")
@@ -142,7 +166,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(
             f"{folder} is not a model folder: it has no config.yaml (expected beside model.safetensors)."
-            f"{_model_inside(folder)}"
+            f"{_model_inside(folder) or hint(folder)}"
         )
     try:
         about = read_yaml(path)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +32,8 @@ LARGEST_HEADER = 4 * MIB
 _LENGTH = 8
 _DTYPES = {torch.float32: ("F32", "<f4"), torch.int64: ("I64", "<i8"), torch.bool: ("BOOL", "u1")}
 """What models are made of: names in the header, and types of the bytes."""
+_HALF = "BF16"
+"""Name of bfloat16: the upper half of a float32. A file may hold it where a model has float32, at half the size."""
 _SHOWN = 5
 
 
@@ -45,10 +47,16 @@ class Entry:
     end: int
 
 
-def pack_weights(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return the content of a file of tensors of float32, int64 and bool, with their checksum."""
+def pack_weights(tensors: Mapping[str, Tensor], halved: Collection[str] = ()) -> bytes:
+    """Return the content of a file of tensors of float32, int64 and bool, with their checksum.
+
+    Those of float32 that are named in `halved` are written rounded to bfloat16; the checksum is of what is read back.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    arrays = {name: tensor.numpy() for name, tensor in plain.items()}
+    plain |= {name: plain[name].bfloat16() for name in halved if plain[name].dtype == torch.float32}
+    arrays = {
+        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy() for name, tensor in plain.items()
+    }
     return save(plain, metadata={CHECKSUM: _checksum(arrays)})
 
 
@@ -80,17 +88,21 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read_floats(path: Path, name: str) -> np.ndarray | None:
-    """Return one tensor of float32 as float64; None where the file has none of that name. Raises as `read_shapes`."""
+    """Return one tensor of float32, or bfloat16, as float64; None where the file has none of that name.
+
+    Raises as `read_shapes`.
+    """
     try:
         with open_regular(path) as file:
             entry = _read_header(file)[0].get(name)
             if entry is None:
                 return None
-            if entry.dtype != "F32":
+            if entry.dtype not in ("F32", _HALF):
                 raise ValueError(f"{name} is of type {shown(entry.dtype)[1:-1]}, expected F32")
             file.seek(entry.begin, os.SEEK_CUR)
             data = file.read(entry.end - entry.begin)
-        return np.frombuffer(data, "<f4").reshape(entry.shape).astype(np.float64)
+        floats = _of_halves(np.frombuffer(data, "<u2")) if entry.dtype == _HALF else np.frombuffer(data, "<f4")
+        return floats.reshape(entry.shape).astype(np.float64)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -154,6 +166,8 @@ def _require_fit(path: Path, entries: Mapping[str, Entry], expected: Mapping[str
 
 def _misfits(name: str, entry: Entry, expected: Tensor) -> list[str]:
     dtype, kind = _DTYPES[expected.dtype]
+    if entry.dtype == _HALF and dtype == "F32":
+        dtype, kind = _HALF, "<u2"
     if entry.dtype != dtype:
         return [f"{name} is of type {shown(entry.dtype)[1:-1]}, expected {dtype}"]
     if entry.shape != tuple(expected.shape):
@@ -163,9 +177,18 @@ def _misfits(name: str, entry: Entry, expected: Tensor) -> list[str]:
 
 
 def _array(entry: Entry, data: bytes, dtype: torch.dtype) -> np.ndarray:
-    array = np.frombuffer(data, _DTYPES[dtype][1], math.prod(entry.shape), entry.begin).reshape(entry.shape)
+    halved = entry.dtype == _HALF
+    stored = "<u2" if halved else _DTYPES[dtype][1]
+    array = np.frombuffer(data, stored, math.prod(entry.shape), entry.begin).reshape(entry.shape)
+    if halved:
+        return _of_halves(array)
     kind = bool if dtype == torch.bool else array.dtype.newbyteorder("=")
     return array.astype(kind)  # a copy: aligned, and nobody else's
+
+
+def _of_halves(halves: np.ndarray) -> np.ndarray:
+    """Return numbers in bfloat16, given as the upper halves (uint16) of float32, as float32."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def _require_whole(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
