@@ -24,7 +24,7 @@ from vqaudio.units.extract import extract_units
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENT = "recipes/asterisk/exp/vqvae_8k"
-OTHER = "recipes/asterisk/exp/vqvae_50hz_8k"
+OTHER = "recipes/asterisk/exp/codec_two_cores_8k"
 DEFAULT = load_config(ROOT / "recipes/asterisk/conf/train_vqvae.yaml", VQVAETrainingConfig)
 VOICES = ["allison", "carlo", "ivrvoice", "june"]
 

@@ -12,8 +12,8 @@ from vqaudio.models.vqvae import VQVAE
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 ALL = sorted(RECIPES.glob("*/conf/*.yaml"))
-VQVAES = [path for path in ALL if "vqvae" in path.name]
 PRIORS = [path for path in ALL if "prior" in path.name]
+VQVAES = [path for path in ALL if path not in PRIORS]
 
 
 def name(path: Path) -> str:
@@ -37,11 +37,6 @@ def learns(model: torch.nn.Module, loss) -> None:
     with torch.no_grad():
         after = loss()
     assert torch.isfinite(before) and after < before
-
-
-def test_every_configuration_is_of_a_known_kind():
-    assert len(VQVAES) >= 4 and len(PRIORS) >= 4
-    assert {*VQVAES, *PRIORS} == set(ALL)
 
 
 @pytest.mark.parametrize("path", distinct(VQVAES, VQVAETrainingConfig), ids=name)
@@ -79,5 +74,14 @@ def test_the_papers_hyper_parameters():
     assert model.quantizer.update == "gradient"
 
 
-def test_the_50_hz_configuration_has_units_at_50_hz():
-    assert load_config(RECIPES / "asterisk/conf/train_vqvae_50hz.yaml", VQVAETrainingConfig).model.unit_rate == 50
+@pytest.mark.parametrize("machine", ["two_cores", "accelerator"])
+def test_the_presets_are_what_they_are_said_to_be(machine):
+    """docs/presets.md: `units` for what is said, at the rate of the paper's phone test; `codec` for how it sounds."""
+    conf = RECIPES / "common/conf"
+    units, codec = (load_config(conf / f"{name}_{machine}.yaml", VQVAETrainingConfig) for name in ("units", "codec"))
+    assert units.model.unit_rate == 25 and units.model.quantizer.codebook_size == 128
+    assert units.model.encoder.level_units and not codec.model.encoder.level_units
+    assert units.model.decoder.time_jitter > 0 == codec.model.decoder.time_jitter
+    assert codec.model.unit_rate >= 100 and codec.model.quantizer.codebook_size >= 512
+    for name in ("units", "codec"):
+        load_config(conf / f"prior_{name}_{machine}.yaml", PriorTrainingConfig)

@@ -226,6 +226,9 @@ class OptimizationConfig:
     learn by that loss alone, from many times the audio in the same time (VQ-VAE only)."""
     spectral_batch_size: int = 32
     """Crops of a micro-batch of theirs."""
+    freeze_units: bool = False
+    """Encoder and codebook learn in the spectral steps alone: the decoder then learns to speak from units that stay as
+    they are (VQ-VAE only)."""
     voice_shift: float = 0.0
     """Largest shift of the voice that the encoder hears, up or down, as a natural logarithm: crops get one each, drawn
     evenly, while what is to be predicted stays as it is (VQ-VAE only)."""

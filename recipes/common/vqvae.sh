@@ -27,7 +27,8 @@ fs=                    # sample rate of the model, in Hz, instead of that in tra
 min_seconds=0.2        # shorter utterances are rejected
 max_rejected_share=0.05  # of utterances; more than this fails
 max_train_hours=       # train on so much of the training set, drawn at random, instead of all
-train_config=conf/train_vqvae.yaml  # the VQ-VAE and its training
+preset=                # units or codec: the configurations of docs/presets.md for this machine, not those below
+train_config=conf/train_vqvae.yaml  # the VQ-VAE and its training; see choose_configs
 train_args=            # further options of `vqaudio train`, such as "--set training.max_minutes=60"
 prior_config=conf/train_prior.yaml  # the prior and its training
 prior_args=            # further options of `vqaudio train-prior`
@@ -70,6 +71,7 @@ main() {
     parse_options "$@"
     check_tools
     recall_inputs
+    choose_configs
     check_options
     name_folders
     declare_stages
@@ -117,6 +119,36 @@ recall_inputs() {
         printf -v "$name" '%s' "${before%% sha256:*}"
         if [ -n "$before" ]; then echo "--$name ${before%% sha256:*}, as before"; fi
     done
+}
+
+# choose_configs: takes the preset asked for, or, of the recipe's own configurations, those for what the machine has:
+# conf/train_vqvae_accelerator.yaml or conf/train_vqvae_two_cores.yaml in place of conf/train_vqvae.yaml, where there
+# is one; and likewise for the prior.
+choose_configs() {
+    local machine=two_cores name own
+    if has_gpu; then machine=accelerator; fi
+    if [ -n "$preset" ]; then
+        case $preset in units|codec) ;; *) die "--preset: got '$preset', expected units or codec" ;; esac
+        for name in train_config prior_config; do
+            case ${!name} in conf/train_vqvae.yaml|conf/train_prior.yaml) ;;
+                *) die "--preset $preset and --$name ${!name}: give one of the two" ;;
+            esac
+        done
+        train_config=../common/conf/${preset}_$machine.yaml
+        prior_config=../common/conf/prior_${preset}_$machine.yaml
+    else
+        for name in train_config prior_config; do
+            case ${!name} in conf/train_vqvae.yaml|conf/train_prior.yaml) ;; *) continue ;; esac
+            own=${!name%.yaml}_$machine.yaml
+            if [ -f "$own" ]; then printf -v "$name" '%s' "$own"; fi
+        done
+    fi
+    echo "configurations: $train_config, $prior_config"
+}
+
+# has_gpu: whether to train on GPUs: as asked for, or where there is one.
+has_gpu() {
+    if [ -n "$ngpu" ]; then [ "$ngpu" != 0 ]; else nvidia-smi -L >/dev/null 2>&1; fi
 }
 
 # check_options: refuses what this version cannot do, and finds files named from where the user stands.

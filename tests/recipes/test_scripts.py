@@ -101,12 +101,38 @@ def test_the_template_starts_from_the_main_recipes_configuration(name):
             ("--eval_sets", "unheard ../elsewhere"),
             "--eval_sets: got '../elsewhere', expected names of folders in data/",
         ),
+        (("--preset", "paper"), "--preset: got 'paper', expected units or codec"),
+        (
+            ("--preset", "units", "--prior_config", "conf/other.yaml"),
+            "--preset units and --prior_config conf/other.yaml: give one of the two",
+        ),
         (("--corpus_sed", "1"), "unknown option '--corpus_sed'. Did you mean '--corpus_seed'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is(arguments, message):
     result = run(ROOT / "recipes/toy", *arguments)
     assert result.returncode == 2 and message in result.stderr and result.stderr.startswith("run.sh: ")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "configurations"),
+    [
+        ("asterisk", ["--ngpu", "0"], "conf/train_vqvae.yaml, conf/train_prior.yaml"),
+        ("asterisk", ["--ngpu", "2"], "conf/train_vqvae_accelerator.yaml, conf/train_prior_accelerator.yaml"),
+        ("vctk", ["--ngpu", "0"], "conf/train_vqvae_two_cores.yaml, conf/train_prior_two_cores.yaml"),
+        ("vctk", ["--ngpu", "2"], "conf/train_vqvae.yaml, conf/train_prior.yaml"),
+        ("vctk", ["--ngpu", "0", "--train_config", "./conf/train_vqvae.yaml"],
+         "./conf/train_vqvae.yaml, conf/train_prior_two_cores.yaml"),
+        ("toy", ["--ngpu", "2"], "conf/train_vqvae.yaml, conf/train_prior.yaml"),
+        ("toy", ["--ngpu", "0", "--preset", "units"],
+         "../common/conf/units_two_cores.yaml, ../common/conf/prior_units_two_cores.yaml"),
+        ("toy", ["--ngpu", "1", "--preset", "codec"],
+         "../common/conf/codec_accelerator.yaml, ../common/conf/prior_codec_accelerator.yaml"),
+    ],
+)  # fmt: skip
+def test_the_configuration_is_that_for_the_machine(recipe, options, configurations):
+    said = run(ROOT / "recipes" / recipe, *options, "--fs", "8").stdout  # which is refused right afterwards
+    assert f"configurations: {configurations}\n" in said
 
 
 @pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")

@@ -69,7 +69,9 @@ def final_state(expdir: Path) -> str:
     """Return a digest of all that a finished training leaves, but for what tells of time and of older checkpoints."""
     path, state = load_newest(expdir / "checkpoints")
     state["divergence"] = state["divergence"]["window"]
-    state["progress"] = {k: v for k, v in state["progress"].items() if k not in ("elapsed", "spectral_seconds", "throughput")}
+    state["progress"] = {
+        k: v for k, v in state["progress"].items() if k not in ("elapsed", "spectral_seconds", "throughput")
+    }
     model = (expdir / "model" / "model.safetensors").read_bytes()
     return digest([path.name, state, model.hex(), (expdir / "checkpoints" / "best.json").read_text()])
 

@@ -45,17 +45,26 @@ def test_ranks_are_equal_after_every_step(corpus, tmp_path, update, precision):
     assert len({kept["weights"] for kept in one}) == 12
 
 
+@pytest.mark.parametrize("spectral", [{}, {"spectral_steps": 5, "freeze_units": True}], ids=["", "spectral"])
 @pytest.mark.parametrize("update", ["ema", "gradient"])
-def test_two_ranks_are_one_process_with_both_batches(corpus, tmp_path, update):
+def test_two_ranks_are_one_process_with_both_batches(corpus, tmp_path, update, spectral):
     """One utterance is shorter than a crop: its samples, not its rank's share of a mean, are what counts.
 
     Codes are a sample of encoder outputs: k-means would turn a rounding into another centroid. They are revived.
     """
     quantizer = QuantizerConfig(16, 4, update, start_step=3, init="sample", revive_window=2)
-    changes = {"quantizer": dataclasses.asdict(quantizer), "plain": True, "weight_decay": 0.01, "max_steps": 10}
-    both = two_ranks.run(two_ranks.train, config(**changes, batch_size=2), corpus, tmp_path / "two")
+    changes = {
+        "quantizer": dataclasses.asdict(quantizer),
+        "plain": True,
+        "weight_decay": 0.01,
+        "max_steps": 10,
+    } | spectral
+    halves = config(**changes, batch_size=2, spectral_batch_size=3)
+    both = two_ranks.run(two_ranks.train, halves, corpus, tmp_path / "two")
     assert both == [True, True]
-    train_vqvae(config(**changes, batch_size=4), corpus / "train", corpus / "dev", tmp_path / "one")
+    train_vqvae(
+        config(**changes, batch_size=4, spectral_batch_size=6), corpus / "train", corpus / "dev", tmp_path / "one"
+    )
     close(state_of(tmp_path / "two"), state_of(tmp_path / "one"))
 
 

@@ -111,6 +111,34 @@ def test_spectral_steps_learn_units_and_leave_the_samples_alone(corpus, tmp_path
         assert any(name.startswith(part) for name in moved), part
 
 
+@pytest.mark.parametrize("update", ["ema", "gradient"])
+def test_frozen_units_stay_as_the_spectral_steps_left_them(corpus, tmp_path, monkeypatch, update):
+    """To the bit, though the optimizer has momentum and decays weights; the decoder goes on learning."""
+    config = vqvae_config(spectral_steps=6, freeze_units=True, weight_decay=0.1, weight_average=0.0)
+    quantizer = dataclasses.replace(config.model.quantizer, update=update)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, quantizer=quantizer))
+
+    def run() -> dict:
+        train_vqvae(config, corpus / "train", corpus / "dev", tmp_path)
+        return load_newest(tmp_path / "checkpoints")[1]["modules"]
+
+    with monkeypatch.context() as patch:
+        StopAt(patch, 5)
+        before = run()
+    after = run()
+    units = ("model.encoder", "model.quantizer.codebook")
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith(units))
+    for part in ("model.decoder.stack", "model.decoder.context", "mel"):
+        assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith(part)), part
+
+
+def test_units_cannot_be_frozen_before_there_are_any(corpus, tmp_path):
+    with pytest.raises(ConfigError, match=r"start_step: got 4, expected less than training.spectral_steps \(3\)"):
+        train(corpus, tmp_path, spectral_steps=3, freeze_units=True)
+    with pytest.raises(ConfigError, match=r"less than training.spectral_steps \(0\), after which units are frozen"):
+        train(corpus, tmp_path, freeze_units=True)
+
+
 def test_resuming_a_prior_is_exact(trained, units, tmp_path, monkeypatch):
     folders, utt2spk = units
 

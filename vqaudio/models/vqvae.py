@@ -155,17 +155,19 @@ class VQVAE(nn.Module):
         quantize: bool = True,
         predict: bool = True,
         heard: Tensor | None = None,
+        frozen: bool = False,
     ) -> VQVAEOutput:
         """Encode and predict crops with their context: waveform (B, left + T + right), see `context`.
 
         `quantize=False` hands z_e to the decoder as it is: the training before the codebook is initialised.
         `predict=False` goes as far as the condition, and leaves the samples out. `heard`, like `waveform`, is what
-        the encoder gets in its place.
+        the encoder gets in its place. `frozen` leaves encoder and codebook as they are: they get no gradient.
         """
         y = self.emphasise(waveform)
         left, right = self.encoder.context
-        z_e = self.encoder(y if heard is None else self.emphasise(heard))
-        quantized = self.quantizer(z_e)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            z_e = self.encoder(y if heard is None else self.emphasise(heard))
+            quantized = self.quantizer(z_e)
         z_q, vq_loss = (quantized.z_q, quantized.loss) if quantize else (z_e.float(), z_e.new_zeros(()))
         features = self.decoder.features(self._jitter(z_q), speakers)
         nll = None

@@ -63,6 +63,7 @@ class PriorTask:
         self.modules = nn.ModuleDict({"model": self.model, "frequencies": self.frequencies})
         self._counts = self.frequencies.counts
         self.late_parameters: list[nn.Parameter] = []
+        self.idle_parameters: list[nn.Parameter] = []
         length, batch = config.training.crop_units, config.training.crops_per_step
         self.items_per_step = batch * length
         self.rows = UnitRows(*train, self.model.boundary, length, batch, config.seed, ranks.rank, ranks.world_size)

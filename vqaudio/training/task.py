@@ -25,6 +25,8 @@ class Task(Protocol):
     """Of one rank, in the step at hand."""
     late_parameters: list[nn.Parameter]
     """Those on which the loss of the first steps does not depend."""
+    idle_parameters: list[nn.Parameter]
+    """Those that the step at hand leaves as they are; set by `begin_step`."""
     config: Any
     """The whole configuration, a dataclass."""
     charts: Charts

@@ -68,6 +68,8 @@ class Update:
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             raise NonFinite(loss.item(), norm.item())
+        for parameter in self.task.idle_parameters:
+            parameter.grad = None  # neither momentum nor weight decay moves it then
         self.optimizer.step()
         return {**scalars, "loss/total": loss, "train/gradient_norm": norm, "train/learning_rate": rate}
 

@@ -85,13 +85,17 @@ class VQVAETask:
         if steps is not None and start >= steps:
             expected = f"less than training.max_steps ({steps})"
             raise ConfigError(f"model.quantizer.start_step: got {start}, expected {expected}")
+        if config.training.freeze_units and start >= config.training.spectral_steps:
+            expected = (
+                f"less than training.spectral_steps ({config.training.spectral_steps}), after which units are frozen"
+            )
+            raise ConfigError(f"model.quantizer.start_step: got {start}, expected {expected}")
         self.config, self.speakers = config, train.speakers
         self.model = VQVAE(config.model, len(self.speakers))
         self.modules = nn.ModuleDict({"model": self.model})
         codebook = self.model.quantizer.codebook
         self.late_parameters = [codebook] if isinstance(codebook, nn.Parameter) else []
-        decoder = self.model.decoder
-        self._of_samples = [*decoder.stack.parameters(), *decoder.project.parameters()]
+        self.idle_parameters: list[nn.Parameter] = []
         hop = self.model.hop_length
         if config.training.mel_loss:
             decoder = config.model.decoder
@@ -140,6 +144,7 @@ class VQVAETask:
         training = self.config.training
         size = training.spectral_batch_size if self._is_spectral(step) else training.batch_size
         self.items_per_step = size * training.accumulate_steps * self.crop_length
+        self.idle_parameters = self._idle(step)
         parts, self._outputs = micro_batches(batch, size), []
         self._levels = self.frequencies.count(self._level_of_each(batch))
         samples = batch.lengths.to(next(self.model.parameters()).device).sum()
@@ -147,6 +152,12 @@ class VQVAETask:
         # that of one large batch. Of a batch of empty utterances alone, nothing is learned.
         self._samples = sum_over_ranks(samples).clamp_min(1) / (len(parts) * rank_count())
         return parts
+
+    def _idle(self, step: int) -> list[nn.Parameter]:
+        decoder, model = self.model.decoder, self.model
+        if self._is_spectral(step):
+            return [*decoder.stack.parameters(), *decoder.project.parameters()]
+        return [*model.encoder.parameters(), *model.quantizer.parameters()] if self._is_frozen(step) else []
 
     def _level_of_each(self, batch: CropBatch) -> Tensor:
         """Return the companded level of each sample to be predicted (B, T); their number beyond an utterance's end."""
@@ -165,16 +176,20 @@ class VQVAETask:
     def _is_spectral(self, step: int) -> bool:
         return step < self.config.training.spectral_steps
 
+    def _is_frozen(self, step: int) -> bool:
+        return self.config.training.freeze_units and not self._is_spectral(step)
+
     def loss(self, batch: CropBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return eq. 3, the likelihood as a mean per sample, plus the auxiliary loss where there is one.
 
-        In the spectral steps the auxiliary loss takes the place of the likelihood.
+        In the spectral steps the auxiliary loss takes the place of the likelihood. After them, where units are frozen,
+        the quantizer's terms have no gradient.
         """
         device = next(self.model.parameters()).device
         waveform = batch.waveform.to(device)
         quantize, spectral = self._quantizes(step), self._is_spectral(step)
         heard = batch.heard.to(device) if self.config.training.voice_shift else None
-        out = self.model(waveform, batch.speakers.to(device), quantize, predict=not spectral, heard=heard)
+        out = self.model(waveform, batch.speakers.to(device), quantize, not spectral, heard, self._is_frozen(step))
         if quantize:
             self._outputs.append((out.z_e.detach(), out.units))
         loss, scalars = out.vq_loss, {"loss/vq": out.vq_loss.detach()}
@@ -184,9 +199,10 @@ class VQVAETask:
             mel = self.modules["mel"](out.features, spoken)
             loss = loss + (1.0 if spectral else self.config.training.mel_loss) * mel
             scalars["loss/mel"] = mel.detach()
+        if rank_count() > 1:  # which, together, want a gradient, though of zeros, from each parameter in each step
+            loss = loss + 0.0 * sum(p.sum() for p in self.idle_parameters)
         if spectral:
-            # Ranks that train together want a gradient, though of zeros, from each parameter in each step.
-            return loss + 0.0 * sum(p.sum() for p in self._of_samples), scalars
+            return loss, scalars
         nll = (out.nll * self._valid(batch, device)).sum() / self._samples
         scalars["loss/bits_per_sample"] = nll.detach() / math.log(2)
         scalars["loss/unigram_bits_per_sample"] = self.frequencies.bits(self._levels)
@@ -198,6 +214,9 @@ class VQVAETask:
         if not self._outputs:
             return
         z_e, units = (torch.cat(parts) for parts in zip(*self._outputs))
+        if self._is_frozen(step):
+            self.window.add(units, 0)
+            return
         revived = self.model.quantizer.update(z_e, units, self._generator(step))
         self.window.add(units, len(revived))
         if len(revived):
