@@ -9,7 +9,7 @@ import vqaudio
 from tests.markdown import ROOT, sections
 from tests.small import sound
 from vqaudio.generation.precision_gate import LIMITS
-from vqaudio.models.pretrained import FOLDER, find_model, names
+from vqaudio.pretrained import FOLDER, find_model, names
 
 MOST_BYTES = 12 * 2**20
 CARD = ("Data and licence", "Training", "Scores", "Limits")

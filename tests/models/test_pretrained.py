@@ -3,8 +3,8 @@
 import pytest
 
 from tests.small import SPEAKERS, small_prior, small_vqvae
+from vqaudio import pretrained
 from vqaudio.errors import ModelError
-from vqaudio.models import pretrained
 from vqaudio.models.folder import load_prior, load_vqvae, read_kind, read_speakers, save_model
 
 

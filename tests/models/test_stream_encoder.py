@@ -164,12 +164,12 @@ def test_a_step_fits_into_a_window(step_units):
 
 @pytest.mark.skipif(not SPEECH.is_dir(), reason=f"the Free Spoken Digit Dataset is not in {SPEECH}")
 def test_real_speech_through_the_default_encoder():
-    """512 codes among the outputs of 3 s of digits: where rounding differed, some unit would."""
+    """512 codes among the outputs of some 4 s of digits: where rounding differed, some unit would."""
     digits = [read_audio(SPEECH / f"{digit}_{who}_0.wav")[0] for digit in range(4) for who in ("george", "nicolas")]
     waveform = torch.from_numpy(np.concatenate(digits))
     config = load_config(ROOT / "recipes/asterisk/conf/train_vqvae.yaml", VQVAETrainingConfig).model
     model = model_for(waveform, config)
     whole = model.encode(waveform)
-    assert len(whole.unique()) > 100
+    assert len(whole.unique()) > 50  # of 160 or so
     for size in (320, 4001):
         assert torch.equal(pushed(StreamEncoder(model), waveform.split(size)), whole)

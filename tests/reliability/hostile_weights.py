@@ -54,7 +54,7 @@ TENSORS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {
     "another codebook size": lambda t: t.update({"quantizer.codebook": torch.zeros(17, 4)}),
     **{
         f"of type {dtype}": lambda t, dtype=dtype: t.update({"quantizer.codebook": torch.ones(16, 4).to(dtype)})
-        for dtype in (torch.float64, torch.bfloat16, torch.float16, torch.int32, torch.int64, torch.uint8, torch.bool)
+        for dtype in (torch.float64, torch.float16, torch.int32, torch.int64, torch.uint8, torch.bool)
     },
     "initialised as float": lambda t: t.update({"quantizer.initialised": torch.tensor(1.0)}),
     "NaN": lambda t: t["encoder.output.bias"].fill_(float("nan")),

@@ -56,14 +56,14 @@ def uncertain() -> list[Trial]:
 
 def healthy() -> list[Trial]:
     """Return the shipped configurations, others that people would try, and data that say little or nothing."""
-    tiny = {"training": {"batch_size": 1, "crop_units": 4}}
+    tiny, free = {"training": {"batch_size": 1, "crop_units": 4}}, {"training": {"freeze_units": False}}
     changes = [
         tiny,
         MOL,
         {"training": {"warmup_steps": 0}},
         {"training": {"accumulate_steps": 2}},
-        {"model": {"quantizer": {"start_step": 300, "init": "sample"}}},  # a late jump
-        {"model": {"quantizer": {"update": "gradient", "start_step": 150}}},
+        {"model": {"quantizer": {"start_step": 300, "init": "sample"}}} | free,  # a late jump
+        {"model": {"quantizer": {"update": "gradient", "start_step": 150}}} | free,
     ]
     cases = [Case(config, None, precision) for precision in PRECISIONS for config in VQVAES + PRIORS]
     cases += [Case(VQVAES[0], seed=1, changes=change) for change in changes]

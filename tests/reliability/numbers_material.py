@@ -46,6 +46,8 @@ def shipped(name: str) -> dict:
         "model": {"sample_rate": RATE, "quantizer": {"start_step": min(start, 60)}},
         "training": {"crop_units": max(4, 1024 // hop)},
     }
+    if config["training"].get("spectral_steps"):
+        changes["training"] |= {"spectral_steps": 80, "spectral_batch_size": 4}
     return merged(merged(config, SHRUNK_VQVAE), changes)
 
 

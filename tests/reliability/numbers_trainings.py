@@ -223,7 +223,8 @@ def overflows(what: str, spoil: Callable[[object], None], materials: Materials) 
     """Try a training of which something becomes infinite without a loss that shows it, between two checkpoints."""
     from vqaudio.training import loop
 
-    case, original = Case("vqvae_two_cores", steps=200), loop.Trainer._step
+    learning = {"training": {"freeze_units": False}}  # the codebook, too
+    case, original = Case("vqvae_two_cores", changes=learning, steps=200), loop.Trainer._step
 
     def step(trainer, batch):
         scalars = original(trainer, batch)

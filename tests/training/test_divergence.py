@@ -54,15 +54,19 @@ def test_knowing_no_more_than_the_frequencies_is_lost_once_all_weights_could_hav
     assert first_verdict(watch(), bits=7.5 + MARGIN - 0.01)[0] is None  # data of which there is no more to be known
 
 
-def test_steps_without_a_prediction_do_not_count():
+def test_steps_without_a_prediction_may_explode_and_need_not_predict():
     config = OptimizationConfig(max_steps=5000, learning_rate=0.01, warmup_steps=10, spectral_steps=300, mel_loss=0.1)
     divergence = Divergence(config, "bits", "unigram", CHANCE)
     for _ in range(300):
         divergence.take({"loss/mel": 3.0, "loss/total": 3.0})
     assert divergence.verdict(300, ALONE) == ""
     divergence.saved(300)
-    assert divergence.good_step is None  # nothing is known of it
+    assert divergence.good_step == 300
     assert divergence.patience == 300 + 10 + 100
+    divergence.load_state_dict(divergence.state_dict())
+    for _ in range(WINDOW):
+        divergence.take({"loss/mel": 3.0, "loss/total": 1000.0})
+    assert "has been about 1000" in divergence.verdict(300, ALONE)
     see(divergence, WINDOW, bits=7.6)
     assert divergence.verdict(400, ALONE) == ""  # 100 of the steps that predict
     assert "nothing is learned" in divergence.verdict(520, ALONE)

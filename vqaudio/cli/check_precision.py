@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     from vqaudio.evaluation.precision import engine_bits
     from vqaudio.generation.precision_gate import LIMITS, PrecisionRecord
     from vqaudio.models.folder import load_vqvae, weights_hash
-    from vqaudio.models.pretrained import find_model
+    from vqaudio.pretrained import find_model
 
     model, speakers = load_vqvae(options.model, set_up_compute(options.device, options.threads))
     utterances = _heldout(options, speakers, model.config.sample_rate)

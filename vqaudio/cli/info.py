@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
 
 def describe(path: Path) -> tuple[str, Facts]:
     """Return what kind of thing `path` is, and facts about it; the name of a model that comes with vqaudio will do."""
-    from vqaudio.models.pretrained import find_model, names
+    from vqaudio.pretrained import find_model, names
 
     path = find_model(path)
     for kind, (is_kind, facts) in KINDS.items():

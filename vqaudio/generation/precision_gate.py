@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vqaudio.audio.atomic import write_text_whole
 from vqaudio.errors import ModelError
-from vqaudio.models.pretrained import find_model
+from vqaudio.pretrained import find_model
 from vqaudio.untrusted import KIB, read_json, shown
 
 LIMITS = {"bfloat16": 0.002, "int8": 0.02}

@@ -1,6 +1,6 @@
 """Model folders: `config.yaml`, `model.safetensors`, `speakers.txt`. Loading one executes nothing in it.
 
-Wherever a folder is read, the name of a model that comes with the package will do (`vqaudio.models.pretrained`).
+Wherever a folder is read, the name of a model that comes with the package will do (`vqaudio.pretrained`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from vqaudio.audio.fileset import replace_files
 from vqaudio.config import PriorConfig, VQVAEConfig
 from vqaudio.config_files import from_dict, to_dict
 from vqaudio.errors import ConfigError, ModelError, did_you_mean
-from vqaudio.models.pretrained import find_model, hint
 from vqaudio.models.prior import UnitPrior
 from vqaudio.models.vqvae import VQVAE
 from vqaudio.models.weights import pack_weights, read_weights
+from vqaudio.pretrained import find_model, hint
 from vqaudio.untrusted import MIB, read_text, read_yaml, shown
 
 FORMAT_VERSION = 1

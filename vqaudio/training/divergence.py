@@ -69,10 +69,9 @@ class Divergence:
         return rate * (step**2 / (2 * warmup) if step < warmup else step - warmup / 2)
 
     def take(self, scalars: Mapping[str, Tensor | float]) -> None:
-        """Take in the scalars of a step, if it is one that predicts."""
-        if self._bits not in scalars:
-            return
-        self._window.append(tuple(float(scalars[name]) for name in (self._bits, self._unigram, "loss/total")))
+        """Take in the scalars of a step. One that predicts nothing may explode; its surprise counts as none."""
+        names = (self._bits, self._unigram, "loss/total")
+        self._window.append(tuple(float(scalars.get(name, 0.0)) for name in names))
 
     def verdict(self, step: int, ranks: Ranks) -> str:
         """Return in a sentence why the training is lost after `step` steps; '' where it is not, or not for sure.
