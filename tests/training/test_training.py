@@ -241,6 +241,13 @@ def test_a_prior_refuses_units_of_another_model(corpus, trained, units, tmp_path
         train_prior(prior_config(), other / "model", folders / "train", folders / "dev", utt2spk, tmp_path / "prior")
 
 
+def test_a_prior_refuses_steps_without_its_units(trained, units, tmp_path):
+    folders, utt2spk = units
+    config = prior_config(spectral_steps=5, mel_loss=0.1)
+    with pytest.raises(ConfigError, match=r"training\.spectral_steps: got 5, expected 0: a prior learns no spectra"):
+        train_prior(config, trained / "model", folders / "train", folders / "dev", utt2spk, tmp_path / "prior")
+
+
 def test_a_prior_needs_every_utterances_speaker(trained, units, tmp_path):
     folders, _ = units
     with pytest.raises(TrainingError, match=r"have no speaker in utt2spk, such as 's0-train0'"):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vqaudio.audio.spectrogram import speech_image
 from vqaudio.config import PriorTrainingConfig
-from vqaudio.errors import TrainingError
+from vqaudio.errors import ConfigError, TrainingError
 from vqaudio.evaluation.prior import prior_bits_per_unit
 from vqaudio.evaluation.unit_statistics import unigram_bits_per_unit, unit_counts
 from vqaudio.generation.decode import generate_waveforms
@@ -57,6 +57,9 @@ class PriorTask:
         dev: tuple[list[np.ndarray], list[int]],
         ranks: Ranks = ALONE,
     ) -> None:
+        if config.training.spectral_steps:  # the schedule would set them apart
+            steps = config.training.spectral_steps
+            raise ConfigError(f"training.spectral_steps: got {steps}, expected 0: a prior learns no spectra")
         self.config, self.speakers, self.spec, self.vqvae = config, speakers, spec, vqvae
         self.model = UnitPrior(config.model, len(speakers))
         self.frequencies = Frequencies(config.model.codebook_size + 1)
