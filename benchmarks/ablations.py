@@ -38,18 +38,16 @@ from vqaudio.models.folder import load_vqvae
 from vqaudio.models.vqvae import VQVAE
 
 ROOT = Path(__file__).parents[1]
+NO_SPECTRA = ["training.spectral_steps=0", "training.cepstral_loss=0", "training.freeze_units=false"]
 VARIANTS: dict[str, tuple[str, list[str]]] = {
     "default": ("", []),
     "one_row_a_unit": ("one row of the condition a unit", ["model.decoder.condition_steps=1"]),
-    "no_spectral_steps": (
-        "samples from the first step on", ["training.spectral_steps=0", "training.freeze_units=false"]
-    ),
+    "no_spectral_steps": ("samples from the first step on", NO_SPECTRA),
     "spectral_steps_x3": ("three times the spectral steps", ["training.spectral_steps=2400"]),
     "units_not_frozen": ("units go on learning with the decoder", ["training.freeze_units=false"]),
+    "units_from_log_mel": ("units learn from log-mel, not cepstra", ["training.cepstral_loss=0"]),
     "level_kept": ("encoder hears the level", ["model.encoder.level_units=[]"]),
-    "no_mel_loss": (
-        "no auxiliary loss", ["training.mel_loss=0", "training.spectral_steps=0", "training.freeze_units=false"]
-    ),
+    "no_mel_loss": ("no auxiliary loss", [*NO_SPECTRA, "training.mel_loss=0"]),
     "mel_loss_0.5": ("auxiliary loss × 0.5, not 0.1", ["training.mel_loss=0.5"]),
     "25_units": ("25 units a second", ["model.encoder.strides=[5,4,4,4]", "training.crop_units=13",
                                        "model.encoder.level_units=[25,5]", "model.decoder.condition_steps=8"]),

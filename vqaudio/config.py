@@ -224,6 +224,9 @@ class OptimizationConfig:
     spectral_steps: int = 0
     """Steps at the beginning that leave the samples out: encoder, codebook and the network that conditions the decoder
     learn by that loss alone, from many times the audio in the same time (VQ-VAE only)."""
+    cepstral_loss: float = 0.0
+    """Weight of the loss by which units learn in the spectral steps in place of log-mel frames: cepstra, without the
+    mean around the crop, that each code tells with the speaker's help alone (VQ-VAE only)."""
     spectral_batch_size: int = 32
     """Crops of a micro-batch of theirs."""
     freeze_units: bool = False
@@ -254,11 +257,13 @@ class OptimizationConfig:
             value = getattr(self, name)
             _require(value is None or value > 0, name, value, "greater than 0")
         _positive(self, "spectral_batch_size")
-        for name in ("warmup_steps", "weight_decay", "mel_loss", "audio_interval", "spectral_steps"):
+        for name in ("warmup_steps", "weight_decay", "mel_loss", "cepstral_loss", "audio_interval", "spectral_steps"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(0 <= self.voice_shift <= MOST_VOICE_SHIFT, "voice_shift", self.voice_shift, "in [0, 0.5]")
         steps = self.spectral_steps
         _require(not steps or self.mel_loss > 0, "spectral_steps", steps, "0 where mel_loss is 0")
+        cepstral = self.cepstral_loss
+        _require(not cepstral or steps > 0, "cepstral_loss", cepstral, "0 where spectral_steps is 0")
         _require(self.max_steps is None or steps < self.max_steps, "spectral_steps", steps, "less than max_steps")
         for name in ("decay_share", "final_rate_share"):
             _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")

@@ -31,7 +31,7 @@ def test_an_experiment_folder_is_scored_from_what_lies_in_it(lab, exp, run):
     results = read_results(exp)
     assert results.figures["train_seconds"] == 60.5
     assert results.figures["generation_rtf"] == json.loads((exp / "resynthesis/generation.json").read_text())["rtf"]
-    assert results.figures["prior_bits_per_unit"] is not None and list(results.sweep) == ["1", "held-out"]
+    assert results.figures["prior_bits_per_unit"] is not None and list(results.sweep) == ["1", "shuffled", "held-out"]
     report = (exp / "RESULTS.md").read_text()
     assert all(f"(figures/{path.name})" in report for path in (exp / "figures").glob("*.png"))
     assert "(resynthesis/anna-1.wav)" in report

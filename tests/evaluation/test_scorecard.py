@@ -13,6 +13,7 @@ from tests.small import CODES, HOP, RATE, SPEAKERS, small_prior, small_vqvae, so
 from vqaudio.audio.io import write_wav
 from vqaudio.corpus import DataDir, Utterance
 from vqaudio.errors import AudioError, UnitsError, VQAudioError
+from vqaudio.evaluation import prior_scores
 from vqaudio.evaluation import scorecard as module
 from vqaudio.evaluation.agreement import batch_agreement
 from vqaudio.evaluation.experiment import Experiment
@@ -96,13 +97,24 @@ def test_baselines_are_scored_as_the_units_are(results):
 
 
 def test_samples_of_each_temperature_are_scored_and_can_be_heard(results, experiment):
-    assert list(results.sweep) == ["0.5", "1", "held-out"]
+    assert list(results.sweep) == ["0.5", "1", "shuffled", "held-out"]
     assert results.sweep["1"].figures["length_mean_seconds"] <= SCOPE.sample_seconds
     assert results.sweep["held-out"].figures["self_bleu"] is not None
     for temperature in ("0.5", "1"):
         folder = experiment.unconditional / f"temperature-{temperature}"
         assert len(list(folder.glob("sample-*.wav"))) == SCOPE.num_spoken
         assert sorted(read_units(folder / "units")[0]) == sorted(path.stem for path in folder.glob("*.wav"))
+
+
+def test_samples_are_compared_with_held_out_units_in_no_order(experiment, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(prior_scores, "generate_waveforms", lambda model, units, *_, **__: decoded.append(units) or [])
+    card = Scorecard(experiment, scope=dataclasses.replace(SCOPE, sample_seconds=9))
+    prior_scores._disordered(card)
+    told = [card.units[u.id] for u in prior_scores._chosen(card)]
+    assert len(told) == 4  # two samples at each of two temperatures
+    assert all(np.array_equal(np.sort(a), np.sort(b)) for a, b in zip(decoded[0], told, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(decoded[0], told))
 
 
 def test_parts_can_be_left_out(experiment):

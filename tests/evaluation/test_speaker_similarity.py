@@ -66,6 +66,12 @@ def test_conversions(speakers):
     assert figures["source"] == pytest.approx([cos(55), cos(70), np.nan], abs=1e-4, nan_ok=True)
     assert figures["others"] == pytest.approx([cos(35), cos(20), np.nan], abs=1e-4, nan_ok=True)
     assert figures["is_target"].tolist()[:2] == [1, 0] and np.isnan(figures["is_target"][2])
+    assert figures["over_source"].tolist()[:2] == [1, 1] and np.isnan(figures["over_source"][2])
+
+
+def test_a_conversion_that_stays_with_its_speaker_is_not_over_the_source(speakers):
+    figures = speakers.conversions([at(10), at(80)], RATE, ["ann", "ann"], ["cy", "cy"])
+    assert figures["over_source"].tolist() == [0, 1]
 
 
 def test_conversions_between_two_speakers_have_no_others(given):

@@ -45,7 +45,9 @@ def test_ranks_are_equal_after_every_step(corpus, tmp_path, update, precision):
     assert len({kept["weights"] for kept in one}) == 12
 
 
-@pytest.mark.parametrize("spectral", [{}, {"spectral_steps": 5, "freeze_units": True}], ids=["", "spectral"])
+@pytest.mark.parametrize(
+    "spectral", [{}, {"spectral_steps": 5, "freeze_units": True, "cepstral_loss": 1.0}], ids=["", "spectral"]
+)
 @pytest.mark.parametrize("update", ["ema", "gradient"])
 def test_two_ranks_are_one_process_with_both_batches(corpus, tmp_path, update, spectral):
     """One utterance is shorter than a crop: its samples, not its rank's share of a mean, are what counts.

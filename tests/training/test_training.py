@@ -87,7 +87,7 @@ def test_resuming_is_exact_before_at_and_after_the_end_of_the_spectral_steps(
     corpus, tmp_path, monkeypatch, stop_at, saved
 ):
     """With a codebook that begins among them, batches of another size, and other voices for the encoder."""
-    options = {"spectral_steps": 6, "spectral_batch_size": 3, "voice_shift": 0.2}
+    options = {"spectral_steps": 6, "spectral_batch_size": 3, "voice_shift": 0.2, "cepstral_loss": 1.0}
     assert train(corpus, tmp_path / "whole", **options) is True
     with monkeypatch.context() as patch:
         StopAt(patch, stop_at)
@@ -109,6 +109,27 @@ def test_spectral_steps_learn_units_and_leave_the_samples_alone(corpus, tmp_path
     assert not any(name.startswith(("model.decoder.stack", "model.decoder.project")) for name in moved)
     for part in ("model.encoder", "model.decoder.context", "model.decoder.divide", "model.quantizer.codebook", "mel"):
         assert any(name.startswith(part) for name in moved), part
+
+
+def test_units_that_learn_from_cepstra_learn_nothing_from_what_conditions_the_decoder(corpus, tmp_path):
+    """The gradient that reaches the encoder is that of cepstra and commitment alone; the condition has its own."""
+    config = vqvae_config(spectral_steps=6, cepstral_loss=2.0)
+    task = VQVAETask(config, *(DataDir.load(corpus / part) for part in ("train", "dev")))
+    encoder, condition = task.model.encoder.output.weight, task.model.decoder.context.bias
+
+    def gradients() -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)  # of dropout and jitter
+        task.modules.zero_grad(set_to_none=True)
+        batch = next(task.batches(5))
+        task.loss(task.begin_step(batch, 5)[0], 5)[0].backward()
+        return encoder.grad, condition.grad
+
+    taught, told = gradients()
+    with torch.no_grad():
+        task.modules["mel"].predict.weight.mul_(3)
+    as_before, otherwise = gradients()
+    assert torch.equal(taught, as_before) and taught.any()
+    assert not torch.equal(told, otherwise)
 
 
 @pytest.mark.parametrize("update", ["ema", "gradient"])

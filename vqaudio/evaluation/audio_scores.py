@@ -37,7 +37,13 @@ WORLD = ("mcd_db", "f0_rmse_cents", "gross_pitch_error", "voicing_error")
 OPINIONS = ("mos", "mos_natural")
 WORDS = ("wer", "wer_natural", "wer_over_natural", "cer", "cer_natural")
 VOICES = ("speaker_similarity_own", "speaker_similarity_others", "speaker_similarity_natural")
-TARGETS = ("conversion_similarity_target", "conversion_similarity_source", "conversion_target_share")
+TARGETS = {
+    "conversion_similarity_target": "target",
+    "conversion_similarity_source": "source",
+    "conversion_over_source_share": "over_source",
+    "conversion_target_share": "is_target",
+}
+"""What is told of conversions, by which figure of `SpeakerSimilarity.conversions`."""
 CONVERTED_WORDS = ("conversion_wer", "conversion_wer_natural", "conversion_cer")
 
 
@@ -144,7 +150,7 @@ def _compare_with_targets(results: Results, pairs: Sequence[Pair], card: Scoreca
         sources, targets = [pair.speaker for pair in pairs], [pair.voice for pair in pairs]
         voices = _enrolled(card, [*sources, *targets], {pair.id for pair in pairs})
         figures = voices.conversions([pair.made for pair in pairs], card.spec.sample_rate, sources, targets)
-        _put_means(results, dict(zip(TARGETS, (figures[k] for k in ("target", "source", "is_target")), strict=True)))
+        _put_means(results, {key: figures[name] for key, name in TARGETS.items()})
 
 
 def _put_means(results: Results, figures: Mapping[str, np.ndarray]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from vqaudio.audio.io import write_wav
+from vqaudio.corpus import Utterance
 from vqaudio.evaluation.copying import TrainingIndex
 from vqaudio.evaluation.heldout import read_waveforms, spread_evenly
 from vqaudio.evaluation.ngram import KneserNey
@@ -39,6 +40,8 @@ OF_UNITS = ("self_bleu", "auto_bleu", "vert", "copied_share", "longest_copy_unit
             "loop_share", "length_mean_seconds", "length_distance_seconds")  # fmt: skip
 HELDOUT = "held-out"
 """The column of the sweep that holds recorded speech."""
+SHUFFLED = "shuffled"
+"""The column of speech decoded from held-out units in no order: what the decoder makes of units without a prior."""
 DECODER_TEMPERATURE = 0.7
 """Temperature of the decoder, as recipes set it: the sweep is the prior's."""
 
@@ -92,6 +95,8 @@ def measure_samples(card: Scorecard) -> Results:
             _describe(part, results.sweep[HELDOUT], samples, card, training)
             spoken = _speak(card, samples, speakers, temperature)
             _rate(part, spoken, card)
+        shuffled = results.sweep[SHUFFLED] = Results()
+        _rate(shuffled, _disordered(card), card)
         _rate(results.sweep[HELDOUT], _recorded(card), card)
         results.sweep[HELDOUT] = results.sweep.pop(HELDOUT)  # the last column
     return results
@@ -140,9 +145,26 @@ def _write(folder: Path, names: list[str], waveforms: list[np.ndarray], units: l
 
 def _recorded(card: Scorecard) -> list[np.ndarray]:
     """Return as many held-out recordings as samples are decoded, spread evenly, cut where samples are cut."""
-    chosen = spread_evenly(card.scored, card.scope.num_spoken * len(card.scope.temperatures))
     longest = round(card.scope.sample_seconds * card.spec.sample_rate)
-    return [waveform[:longest] for waveform in read_waveforms(chosen, card.spec.sample_rate)]
+    return [waveform[:longest] for waveform in read_waveforms(_chosen(card), card.spec.sample_rate)]
+
+
+def _disordered(card: Scorecard) -> list[np.ndarray]:
+    """Decode the units of the same recordings, each recording's in random order, one voice after the other."""
+    longest = round(card.scope.sample_seconds * card.spec.unit_rate)
+    ids = [u.id for u in _chosen(card) if len(card.units[u.id])]
+    generator = np.random.default_rng(card.scope.seed)
+    units = [torch.from_numpy(generator.permutation(card.units[id])[:longest]) for id in ids]
+    voices = [i % len(card.speakers) for i in range(len(ids))]
+    made = generate_waveforms(
+        card.model, units, voices, keys=[f"shuffled {id}" for id in ids], seed=card.scope.seed,
+        temperature=DECODER_TEMPERATURE,
+    )  # fmt: skip
+    return [w.cpu().numpy() for w in made]
+
+
+def _chosen(card: Scorecard) -> list[Utterance]:
+    return spread_evenly(card.scored, card.scope.num_spoken * len(card.scope.temperatures))
 
 
 def _rate(part: Results, waveforms: list[np.ndarray], card: Scorecard) -> None:

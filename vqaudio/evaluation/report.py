@@ -92,9 +92,8 @@ def _sweep_table(results: Results) -> str:
         for m in SAMPLES
         if any(part.figures.get(m.key) is not None for part in results.sweep.values())
     ]
-    return "Columns are temperatures of the prior.\n\n" + markdown_table(
-        header, rows, right=range(1, 1 + len(results.sweep))
-    )
+    lead = "Columns are temperatures of the prior; held-out units in no order, decoded; and recordings."
+    return f"{lead}\n\n{markdown_table(header, rows, right=range(1, 1 + len(results.sweep)))}"
 
 
 def _reasons(results: Results) -> Iterator[str]:

@@ -31,7 +31,8 @@ class Results:
         intervals: of some of the figures, their 95% bootstrap intervals.
         not_measured: of the figures that are None, why.
         baselines: the same figures of other units of the same audio, by the name of what makes them.
-        sweep: figures of unconditional samples, by their temperature as text; "held-out" for recorded speech.
+        sweep: figures of unconditional samples, by their temperature as text; "shuffled" for
+            speech from units in no order, "held-out" for recorded speech.
         about: when, where, with what and how it was measured, as text.
     """
 

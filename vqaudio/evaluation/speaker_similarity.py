@@ -78,8 +78,9 @@ class SpeakerSimilarity:
         """Compare utterances of `sources`, converted to the voices of `targets`, with those and with the others.
 
         Returns, for each utterance, `target` and `source`, its cosines with the two; `others`, the mean over the
-        remaining speakers, NaN where there are none; and `is_target`: 1 where the target is the nearest of all the
-        speakers enrolled, 0 where it is not. Its mean is the share of conversions that arrive; chance is 1 / S.
+        remaining speakers, NaN where there are none; `over_source`: 1 where the target is nearer than the source, 0
+        where it is not; and `is_target`: 1 where the target is the nearest of all the speakers enrolled. Their means
+        are the shares of conversions that have left, and that have arrived; chance is 1 / 2 and 1 / S.
 
         Raises:
             VQAudioError: a speaker who is not enrolled, an utterance converted to its own speaker, or lists that differ
@@ -97,6 +98,7 @@ class SpeakerSimilarity:
             "target": to_target,
             "source": to_source,
             "others": (cosines.sum(axis=1) - to_target - to_source) / rest if rest else none,
+            "over_source": np.where(np.isnan(to_target), np.nan, to_target > to_source),
             "is_target": np.where(np.isnan(to_target), np.nan, cosines.argmax(axis=1) == target),
         }
 

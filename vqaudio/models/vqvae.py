@@ -156,12 +156,14 @@ class VQVAE(nn.Module):
         predict: bool = True,
         heard: Tensor | None = None,
         frozen: bool = False,
+        apart: bool = False,
     ) -> VQVAEOutput:
         """Encode and predict crops with their context: waveform (B, left + T + right), see `context`.
 
         `quantize=False` hands z_e to the decoder as it is: the training before the codebook is initialised.
         `predict=False` goes as far as the condition, and leaves the samples out. `heard`, like `waveform`, is what
-        the encoder gets in its place. `frozen` leaves encoder and codebook as they are: they get no gradient.
+        the encoder gets in its place. `frozen` leaves encoder and codebook as they are: they get no gradient. `apart`
+        lets what conditions the decoder learn from z_q, and z_q not from it: the gradient is that of the caller's loss.
         """
         y = self.emphasise(waveform)
         left, right = self.encoder.context
@@ -169,7 +171,7 @@ class VQVAE(nn.Module):
             z_e = self.encoder(y if heard is None else self.emphasise(heard))
             quantized = self.quantizer(z_e)
         z_q, vq_loss = (quantized.z_q, quantized.loss) if quantize else (z_e.float(), z_e.new_zeros(()))
-        features = self.decoder.features(self._jitter(z_q), speakers)
+        features = self.decoder.features(self._jitter(z_q.detach() if apart else z_q), speakers)
         nll = None
         if predict:
             target = y[:, left : y.shape[1] - right]

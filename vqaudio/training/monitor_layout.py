@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 Charts = dict[str, dict[str, list]]
@@ -14,8 +14,12 @@ def _chart(*scalars: str) -> list:
     return ["Multiline", list(scalars)]
 
 
-def vqvae_charts(mel: bool) -> Charts:
-    """Return the charts of a VQ-VAE's training, `mel`: with an auxiliary loss."""
+_AUXILIARY = {"mel": "log-mel", "cepstra": "cepstra"}
+
+
+def vqvae_charts(auxiliary: Collection[str]) -> Charts:
+    """Return the charts of a VQ-VAE's training with these auxiliary losses: 'mel', 'cepstra', or neither."""
+    spectra = {title: _chart(f"loss/{name}") for name, title in _AUXILIARY.items() if name in auxiliary}
     loss = {
         "bits per sample; by counting alone": _chart(
             "loss/bits_per_sample", "dev/bits_per_sample_true", "loss/unigram_bits_per_sample"
@@ -34,7 +38,7 @@ def vqvae_charts(mel: bool) -> Charts:
             "share of codes used": _chart("codebook/usage", "dev/code_usage"),
             "dead and revived codes": _chart("codebook/dead", "codebook/revived"),
         },
-        "Loss": loss | ({"log-mel": _chart("loss/mel")} if mel else {}) | {"total": _chart("loss/total")},
+        "Loss": loss | spectra | {"total": _chart("loss/total")},
         "Optimizer": _OPTIMIZER,
         "Speed": {"samples per second": _chart("train/samples_per_second")},
     }

@@ -10,11 +10,10 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqaudio.audio.mulaw import mulaw_encode
-from vqaudio.audio.spectrogram import LogMel, reconstruction_image
+from vqaudio.audio.spectrogram import reconstruction_image
 from vqaudio.config import VQVAETrainingConfig
 from vqaudio.corpus.crops import CropBatch, CropCount, CropDataset, Opening, prefetch
 from vqaudio.corpus.datadir import DataDir, Utterance
@@ -36,32 +35,13 @@ from vqaudio.training.loop import Trainer
 from vqaudio.training.micro_batches import micro_batches
 from vqaudio.training.monitor import CodeUsage, Monitor
 from vqaudio.training.monitor_layout import vqvae_charts
+from vqaudio.training.spectra import CepstralPredictor, MelPredictor
 
 logger = logging.getLogger(__name__)
 DEV_SECONDS = 40.0
 """Audio of the dev set that an evaluation during training takes."""
 SHOWN_UTTERANCES, SHOWN_SECONDS = 4, 4.0
 INITIALISATION_BATCHES = 64
-
-
-class MelPredictor(nn.Module):
-    """Log-mel frames from what conditions the decoder: an auxiliary loss that says early on what speech sounds like.
-
-    The WaveNet's likelihood alone rewards units and condition slowly, since most of a sample is known from the samples
-    before it. One layer, so that the spectrum is there for the stack to use. In training only, not part of the model.
-    """
-
-    def __init__(self, channels: int, sample_rate: int, hop_length: int) -> None:
-        """`hop_length`: samples that a row of the condition is held for."""
-        super().__init__()
-        window = max(256, 2 ** math.ceil(math.log2(sample_rate * 0.03)))
-        bands = 40
-        self.log_mel = LogMel(sample_rate, window, hop_length, bands, floor=1e-3)
-        self.predict = nn.Linear(channels, bands)
-
-    def forward(self, features: Tensor, waveform: Tensor) -> Tensor:
-        """Return the mean L1 distance between frames predicted from features (B, N, C) and those of (B, N·hop)."""
-        return F.l1_loss(self.predict(features).float(), self.log_mel(waveform))
 
 
 class VQVAETask:
@@ -101,6 +81,11 @@ class VQVAETask:
             decoder = config.model.decoder
             rows = hop // decoder.condition_steps  # samples that one is held for
             self.modules["mel"] = MelPredictor(decoder.condition_channels, config.model.sample_rate, rows)
+        if config.training.cepstral_loss:
+            self.modules["cepstra"] = CepstralPredictor(
+                config.model.quantizer.code_dim, len(self.speakers), config.model.sample_rate, hop,
+                config.model.decoder.condition_steps,
+            )  # fmt: skip
         self.frequencies = self.modules["frequencies"] = sample_frequencies(self.model.distribution)
         self._levels = self.frequencies.counts
         self.crop_length = config.training.crop_units * hop
@@ -121,7 +106,7 @@ class VQVAETask:
         self.window = CodeUsage(config.model.quantizer.codebook_size)
         self.revivals = torch.zeros(config.model.quantizer.codebook_size, dtype=torch.long)
         """How often each code (K,) was revived since the last evaluation."""
-        self.charts = vqvae_charts(mel="mel" in self.modules)
+        self.charts = vqvae_charts(self.modules)
         self._samples = torch.tensor(0.0)
         self._outputs: list[tuple[Tensor, Tensor]] = []
         logger.info(
@@ -157,7 +142,8 @@ class VQVAETask:
         decoder, model = self.model.decoder, self.model
         if self._is_spectral(step):
             return [*decoder.stack.parameters(), *decoder.project.parameters()]
-        return [*model.encoder.parameters(), *model.quantizer.parameters()] if self._is_frozen(step) else []
+        done = list(self.modules["cepstra"].parameters()) if "cepstra" in self.modules else []
+        return done + [*model.encoder.parameters(), *model.quantizer.parameters()] if self._is_frozen(step) else done
 
     def _level_of_each(self, batch: CropBatch) -> Tensor:
         """Return the companded level of each sample to be predicted (B, T); their number beyond an utterance's end."""
@@ -182,21 +168,28 @@ class VQVAETask:
     def loss(self, batch: CropBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return eq. 3, the likelihood as a mean per sample, plus the auxiliary loss where there is one.
 
-        In the spectral steps the auxiliary loss takes the place of the likelihood. After them, where units are frozen,
-        the quantizer's terms have no gradient.
+        In the spectral steps the auxiliary losses take the place of the likelihood; units learn from cepstra alone,
+        where there is that loss. After them, where units are frozen, the quantizer's terms have no gradient.
         """
         device = next(self.model.parameters()).device
         waveform = batch.waveform.to(device)
         quantize, spectral = self._quantizes(step), self._is_spectral(step)
         heard = batch.heard.to(device) if self.config.training.voice_shift else None
-        out = self.model(waveform, batch.speakers.to(device), quantize, not spectral, heard, self._is_frozen(step))
+        speakers, by_cepstra = batch.speakers.to(device), spectral and "cepstra" in self.modules
+        frozen = self._is_frozen(step)
+        out = self.model(
+            waveform, speakers, quantize, predict=not spectral, heard=heard, frozen=frozen, apart=by_cepstra
+        )
         if quantize:
             self._outputs.append((out.z_e.detach(), out.units))
         loss, scalars = out.vq_loss, {"loss/vq": out.vq_loss.detach()}
+        first, spoken = self.model.context[0] - 1, self.model.emphasise(waveform)
+        if by_cepstra:
+            cepstra = self.modules["cepstra"](out.z_q, speakers, spoken, first)
+            loss = loss + self.config.training.cepstral_loss * cepstra
+            scalars["loss/cepstra"] = cepstra.detach()
         if "mel" in self.modules:
-            left = self.model.context[0]
-            spoken = self.model.emphasise(waveform)[:, left - 1 :][:, : self.crop_length]
-            mel = self.modules["mel"](out.features, spoken)
+            mel = self.modules["mel"](out.features, spoken[:, first:][:, : self.crop_length])
             loss = loss + (1.0 if spectral else self.config.training.mel_loss) * mel
             scalars["loss/mel"] = mel.detach()
         if rank_count() > 1:  # which, together, want a gradient, though of zeros, from each parameter in each step

@@ -10,6 +10,7 @@ from vqaudio.evaluation.measures import GROUPS, MEASURES, SAMPLES, SCOPE, Measur
 from vqaudio.evaluation.results import Results
 from vqaudio.evaluation.tables import BASELINES, shown_interval, shown_value
 
+_COLUMNS = {"held-out": "held-out speech", "shuffled": "units in no order"}
 _ARROWS = {"higher": ("↑", "higher is better"), "lower": ("↓", "lower is better")}
 
 
@@ -57,13 +58,13 @@ def group_table(title: str, measures: Sequence[Measure], results: Results) -> st
 
 
 def sweep_table(results: Results) -> str:
-    """Return what was measured of samples, a column for each temperature and one for held-out speech; '' for none."""
+    """Return what was measured of samples, by column: temperatures, and what they compare with; '' for none."""
     measured = [m for m in SAMPLES if any(part.figures.get(m.key) is not None for part in results.sweep.values())]
     if not measured:
         return ""
     rows = [[_named(m, unit=True), *(_figure(m, part) for part in results.sweep.values())] for m in measured]
-    columns = ["held-out speech" if name == "held-out" else name for name in results.sweep]
-    caption = "By temperature of the prior, and of held-out speech"
+    columns = [_COLUMNS.get(name, name) for name in results.sweep]
+    caption = "By temperature of the prior; of its held-out units in no order, decoded; and of held-out speech"
     return f'<div class="scores many">{table(caption, ["measure", *columns], rows)}</div>'
 
 

@@ -22,6 +22,14 @@ CONVERSION = (
         number(3),
     ),
     Measure(
+        "conversion_over_source_share",
+        "target over source",
+        "%",
+        "higher",
+        "conversions that are liker to the target than to the speaker who said it; chance 50%",
+        percent,
+    ),
+    Measure(
         "conversion_target_share",
         "taken for the target",
         "%",
