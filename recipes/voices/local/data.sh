@@ -27,4 +27,8 @@ for part in train dev test; do
     parts=()
     for corpus in $corpora; do parts+=("../$corpus/data/$part"); done
     "$python" -m vqaudio data combine "${parts[@]}" --out "data/$part"
+    # Which utterances are in which language, where that is known: `combine` joins what every corpus has.
+    languages=("${parts[@]/%//utt2lang}")
+    cat "${languages[@]}" 2> /dev/null | LC_ALL=C sort > "data/$part/utt2lang" || true
+    [ -s "data/$part/utt2lang" ] || rm "data/$part/utt2lang"
 done
