@@ -45,7 +45,8 @@ def main() -> None:
     speakers = read_speakers(options.experiment / "model")
     print("| minutes | steps | log-mel distance, dB | words right | word errors | character errors |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    for path in checkpoint_paths(options.experiment / "checkpoints")[:: options.every]:
+    newest_first = checkpoint_paths(options.experiment / "checkpoints")
+    for path in reversed(newest_first[:: options.every]):
         state = load_checkpoint(path)
         model, progress = model_of(state, config, len(speakers)), state["progress"]
         if not model.quantizer.initialised:

@@ -121,7 +121,7 @@ def test_whole_numbers_and_none(file, text, value):
 
 
 @pytest.mark.parametrize(("cls", "data", "message"), [
-    (OptimizationConfig, {"max_steps": 9, "spectral_steps": 5}, "spectral_steps: got 5, expected 0 where mel_loss is 0"),
+    (OptimizationConfig, {"max_steps": 9, "spectral_steps": 5}, "got 5, expected 0 where mel_loss is 0"),
     (OptimizationConfig, {"max_steps": 9, "cepstral_loss": 2}, "got 2.0, expected 0 where spectral_steps is 0"),
     (OptimizationConfig, {"max_steps": 1.5}, "max_steps: got 1.5, expected a whole number"),
     (OptimizationConfig, {"max_steps": "many"}, "max_steps: got 'many', expected a whole number"),
