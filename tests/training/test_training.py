@@ -153,6 +153,20 @@ def test_frozen_units_stay_as_the_spectral_steps_left_them(corpus, tmp_path, mon
         assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith(part)), part
 
 
+def test_a_decoder_of_frozen_units_hears_them_of_the_voice_that_it_is_to_give(corpus):
+    """Shifted voices are for units that learn: in the spectral steps, and no longer."""
+    config = vqvae_config(spectral_steps=6, freeze_units=True, voice_shift=0.4)
+    task = VQVAETask(config, *(DataDir.load(corpus / part) for part in ("train", "dev")))
+    heard = []
+    hook = task.model.encoder.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    for step in (5, 6):
+        batch = next(task.batches(step))
+        task.loss(task.begin_step(batch, step)[0], step)
+        natural = task.model.emphasise(batch.waveform)
+        assert torch.equal(heard[-1], natural[: len(heard[-1])]) == (step == 6)
+    hook.remove()
+
+
 def test_units_cannot_be_frozen_before_there_are_any(corpus, tmp_path):
     with pytest.raises(ConfigError, match=r"start_step: got 4, expected less than training.spectral_steps \(3\)"):
         train(corpus, tmp_path, spectral_steps=3, freeze_units=True)

@@ -174,9 +174,10 @@ class VQVAETask:
         device = next(self.model.parameters()).device
         waveform = batch.waveform.to(device)
         quantize, spectral = self._quantizes(step), self._is_spectral(step)
-        heard = batch.heard.to(device) if self.config.training.voice_shift else None
-        speakers, by_cepstra = batch.speakers.to(device), spectral and "cepstra" in self.modules
         frozen = self._is_frozen(step)
+        # Units that no longer learn are to be those of the voice that the decoder is to give.
+        heard = batch.heard.to(device) if self.config.training.voice_shift and not frozen else None
+        speakers, by_cepstra = batch.speakers.to(device), spectral and "cepstra" in self.modules
         out = self.model(
             waveform, speakers, quantize, predict=not spectral, heard=heard, frozen=frozen, apart=by_cepstra
         )
