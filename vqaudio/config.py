@@ -233,8 +233,8 @@ class OptimizationConfig:
     """Encoder and codebook learn in the spectral steps alone: the decoder then learns to speak from units that stay as
     they are (VQ-VAE only)."""
     voice_shift: float = 0.0
-    """Largest shift of the voice that the encoder hears while units learn, up or down, as a natural logarithm: crops get
-    one each, drawn evenly, while what is to be predicted stays as it is (VQ-VAE only)."""
+    """Largest shift of the voice that the encoder hears while units learn, up or down, as a natural logarithm: crops
+    get one each, drawn evenly, while what is to be predicted stays as it is (VQ-VAE only)."""
     log_interval: int = 100
     """Steps between lines of the log and scalars of TensorBoard."""
     eval_interval: int = 1000
