@@ -97,6 +97,8 @@ class VQVAETask:
             rejections=Rejections(rejected, max_rejected_share),
             opening=Opening(training.spectral_steps, training.spectral_batch_size * training.accumulate_steps),
             voice_shift=training.voice_shift,
+            # Units that no longer learn are to be those of the voice that the decoder is to give.
+            shifted_steps=training.spectral_steps if training.freeze_units else None,
         )  # fmt: skip
         self._ranks, self._utterances, self._counted = ranks, len(train.utterances), CropCount()
         self.dev = choose_dev(dev.utterances, self.speakers)
@@ -175,8 +177,7 @@ class VQVAETask:
         waveform = batch.waveform.to(device)
         quantize, spectral = self._quantizes(step), self._is_spectral(step)
         frozen = self._is_frozen(step)
-        # Units that no longer learn are to be those of the voice that the decoder is to give.
-        heard = batch.heard.to(device) if self.config.training.voice_shift and not frozen else None
+        heard = batch.heard.to(device) if self.config.training.voice_shift else None
         speakers, by_cepstra = batch.speakers.to(device), spectral and "cepstra" in self.modules
         out = self.model(
             waveform, speakers, quantize, predict=not spectral, heard=heard, frozen=frozen, apart=by_cepstra
