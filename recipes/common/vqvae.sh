@@ -25,6 +25,7 @@ num_jobs=1             # jobs that extraction, decoding and scoring are divided 
 python=                # interpreter, instead of that of the active environment or of .venv
 fs=                    # sample rate of the model, in Hz, instead of that in train_config
 min_seconds=0.2        # shorter utterances are rejected
+level_db=              # bring each utterance to this RMS of its loud parts, in dB re full scale; by default as it is
 max_rejected_share=0.05  # of utterances; more than this fails
 max_train_hours=       # train on so much of the training set, drawn at random, instead of all
 preset=                # units or codec: the configurations of docs/presets.md for this machine, not those below
@@ -212,7 +213,7 @@ declare_stages() {
     stage 0 setup "Make the Python environment" always=true log="$expdir/log"
     stage 1 data "Fetch and prepare the data" folder=data keeps=data log="$expdir/log" options="${data_options[*]}"
     stage 2 format "Check the audio and bring it to one rate" folder="$dump" log="$expdir/log" after=data \
-        options="fs min_seconds max_rejected_share max_train_hours" \
+        options="fs min_seconds level_db max_rejected_share max_train_hours" \
         files="$(printf '%s\n' data/{train,dev,test}/{wav.scp,utt2spk,segments})"
     stage 3 train "Train the VQ-VAE" folder="$exp" after=format options="train_config train_args" keeps="$exp"
     stage 4 extract "Turn every utterance into units" folder="$exp" after="format train" makes="$exp/units"
@@ -227,7 +228,7 @@ declare_stages() {
     stage 9 score "Score units, reconstructions, conversions and prior" folder="$exp" \
         after="train extract prior resynthesise convert" options="seed asr score_args"
     stage 10 eval "Score further sets of utterances" folder="$exp" after="format train score" \
-        options="eval_sets eval_speaker fs min_seconds max_utterances max_seconds temperature seed asr score_args" \
+        options="eval_sets eval_speaker fs min_seconds level_db max_utterances max_seconds temperature seed asr score_args" \
         files="$(for name in $eval_sets; do printf '%s\n' "data/$name"/{wav.scp,utt2spk,segments}; done)"
     stage 11 report "Write the listening report" folder="$exp" after="score convert sample eval"
     stage 12 summary "Say where to look and listen" always=true folder="$exp"

@@ -24,7 +24,8 @@ stage_format() {
 # format_set FROM TO: brings a data directory to the rate, with the tables of its corpus.
 format_set() {
     run_job format "$python" -m vqaudio data format --data_dir "$1" --out "$2" --sample_rate "$fs" \
-        --min_seconds "$min_seconds" --max_rejected_share "$max_rejected_share" --jobs "$nj"
+        --min_seconds "$min_seconds" --max_rejected_share "$max_rejected_share" --jobs "$nj" \
+        ${level_db:+"--level_db=$level_db"}
     carry_tables "$1" "$2"
 }
 

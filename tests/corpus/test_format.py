@@ -73,6 +73,17 @@ def test_rate_and_channels_are_changed_and_said(data, tmp_path, caplog):
     assert "1 from 8000 Hz, 1 channel, PCM_16\n" in caplog.text
 
 
+def test_utterances_are_brought_to_a_level_and_made_again_for_another(tmp_path):
+    for name, gain in (("loud", 0.1), ("faint", 0.001)):
+        soundfile.write(tmp_path / f"{name}.wav", gain * np.sin(np.arange(4 * RATE)), RATE, "FLOAT")
+    data = DataDir([Utterance(f"{name}-1", name, str(tmp_path / f"{name}.wav")) for name in ("faint", "loud")])
+    for level in (-26.0, -30.0):
+        assert run(data, tmp_path / "out", level_db=level).reused == 0
+        for name in ("faint", "loud"):
+            written = read_audio(tmp_path / f"out/wavs/{name}-1.wav")[0]
+            assert 20 * np.log10(written.std()) == pytest.approx(level, abs=0.05)  # of 16 bits
+
+
 def test_clipping_is_counted_and_said(tmp_path):
     loud = np.array([0.5, 1.5, -1.5] * 1000)
     soundfile.write(tmp_path / "a.wav", loud, RATE, "FLOAT")

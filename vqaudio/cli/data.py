@@ -64,6 +64,10 @@ def _add_format_options(parser: Parser) -> None:
     parser.add_argument("--max_seconds", type=number(above=0), help="reject longer utterances")
     parser.add_argument("--silence_db", type=number(), default=-70.0, help="reject what never reaches this peak level")
     parser.add_argument(
+        "--level_db", type=number(most=0),
+        help="bring each utterance to this RMS of its loud parts, in dB re full scale, as far as its peak has room",
+    )  # fmt: skip
+    parser.add_argument(
         "--max_rejected_share", type=number(least=0, most=1), default=0.05, help="fail where more are rejected"
     )
     parser.add_argument("--jobs", type=whole_number(1), default=1, help="threads")
@@ -80,6 +84,7 @@ def _format(options: argparse.Namespace) -> None:
         max_seconds=options.max_seconds,
         max_rejected_share=options.max_rejected_share,
         silence_db=options.silence_db,
+        level_db=options.level_db,
         jobs=options.jobs,
         allow_pipes=options.allow_pipes,
         progress=wants_progress(options.quiet),

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from vqaudio.audio.atomic import remove_unfinished
 from vqaudio.audio.io import open_wav
+from vqaudio.audio.level import level_gain
 from vqaudio.audio.lock_file import locked
 from vqaudio.audio.resample import resample_blocks
 from vqaudio.audio.space import require_space
@@ -47,6 +48,7 @@ class FormatOptions:
     min_seconds: float
     max_seconds: float | None
     silence_db: float
+    level_db: float | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def format_data(
     max_seconds: float | None = None,
     max_rejected_share: float = 0.05,
     silence_db: float = -70.0,
+    level_db: float | None = None,
     jobs: int = 1,
     allow_pipes: bool = False,
     progress: bool = True,
@@ -105,7 +108,8 @@ def format_data(
     """Write a checked copy of `source` at `sample_rate` Hz to `target`, with a data directory over it.
 
     Rejected are utterances that cannot be read, are truncated, hold NaN, last less than `min_seconds` or more
-    than `max_seconds`, or never reach `silence_db` (peak, in dB relative to full scale). Raises DataDirError
+    than `max_seconds`, or never reach `silence_db` (peak, in dB relative to full scale). With `level_db`, each is
+    brought to that level, see `vqaudio.audio.level`; by default each keeps its own. Raises DataDirError
     where more than `max_rejected_share` of them are rejected, and VQAudioError where `target` cannot be
     written or has no room for what `utt2dur` and `segments` announce, or where the disk of the sources fails
     (StorageError); what was done is then kept, and the next run goes on from there. `jobs` threads work at a time.
@@ -114,7 +118,7 @@ def format_data(
     target = Path(target)
     if data.path is not None and data.path.resolve() == target.resolve():
         raise DataDirError(f"format: source and target are the same directory, {target}")
-    options = FormatOptions(int(sample_rate), min_seconds, max_seconds, silence_db)
+    options = FormatOptions(int(sample_rate), min_seconds, max_seconds, silence_db, level_db)
     with locked(target / ".lock", lambda who: _refusal(target, who), remove=True):
         return _format(data, target, options, max_rejected_share, jobs, progress)
 
@@ -193,10 +197,11 @@ def _make(utterance: Utterance, options: FormatOptions, journal: Journal) -> Mad
     stamp = journal.stamp(utterance)
     with open_region(utterance) as region:
         _check_length(region, options)
+        gain = 1.0 if options.level_db is None else level_gain(region.blocks(), region.sample_rate, options.level_db)
         meter = _PeakMeter(region)
         with open_wav(journal.wav_path(utterance.id), options.sample_rate) as writer:
             for block in resample_blocks(meter.blocks(), region.sample_rate, options.sample_rate):
-                writer.write(block)
+                writer.write(block if gain == 1.0 else gain * block)
             meter.check(options.silence_db)
         info = region.info
     return Made(utterance.id, stamp, writer.frames, info.sample_rate, info.channels, info.subtype, writer.clipped)
