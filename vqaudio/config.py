@@ -282,6 +282,8 @@ class VQVAETrainingConfig:
     model: VQVAEConfig = field(default_factory=VQVAEConfig)
     training: OptimizationConfig = field(default_factory=lambda: OptimizationConfig(max_minutes=17))
     seed: int = 0
+    init: str | None = None
+    """A model to begin with: a model folder, or the name of a model that comes with the package."""
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")

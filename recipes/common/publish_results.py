@@ -58,7 +58,7 @@ def preface(experiment: Path, command: str) -> str:
     return (
         f"`{command}`, one run, scored on {about['date']} by commit {about['commit']}; {about['machine']}, Python "
         f"{about['python']}. The VQ-VAE was trained for {training['steps']:,} steps in {seconds / 60:.1f} minutes "
-        f"({speed:,.0f} samples of waveform a second, {training['precision']}).\n"
+        f"({training['machine']}: {speed:,.0f} samples of waveform a second, {training['precision']}).\n"
     )
 
 

@@ -31,6 +31,7 @@ def experiment(tmp_path) -> Path:
     of_set.put_all({"codebook_size": 512, "code_perplexity": 200.0, "generation_rtf": 0.5})
     write_results(folder / "scores/strangers", of_set)
     training = {"steps": 12345, "train_seconds": 90.0, "train_samples_per_second": 1e5, "precision": "float32"}
+    training["machine"] = "another machine"
     (folder / "train.json").write_text(json.dumps(training))
     return folder
 
@@ -44,7 +45,10 @@ def publish(experiment: Path, *arguments: str) -> str:
 def test_the_page_says_how_and_what(experiment):
     page = publish(experiment, "--note", "Other work ran beside it.")
     assert "`bash recipes/digits/run.sh`, one run, scored on 2026-01-02 03:04 UTC by commit abc123" in page
-    assert "trained for 12,345 steps in 1.5 minutes (100,000 samples of waveform a second, float32)" in page
+    assert (
+        "trained for 12,345 steps in 1.5 minutes (another machine: 100,000 samples of waveform a second, float32)"
+        in page
+    )
     assert "Other work ran beside it." in page
     assert "| bits per sample | 4.5" in page
 

@@ -31,6 +31,7 @@ from vqaudio.training.distributed import ALONE, Ranks
 from vqaudio.training.experiment import Experiment
 from vqaudio.training.figures import sorted_usage_image
 from vqaudio.training.frequencies import sample_frequencies
+from vqaudio.training.initial import begin_with
 from vqaudio.training.loop import Trainer
 from vqaudio.training.micro_batches import micro_batches
 from vqaudio.training.monitor import CodeUsage, Monitor
@@ -61,17 +62,20 @@ class VQVAETask:
         max_rejected_share: float = MAX_SHARE,
     ) -> None:
         """Look at the data. `rejected` is where utterances are listed that turn out bad, at most the given share."""
-        start, steps = config.model.quantizer.start_step, config.training.max_steps
+        steps = config.training.max_steps
+        start = self._start_step = config.model.quantizer.start_step if config.init is None else 0
         if steps is not None and start >= steps:
             expected = f"less than training.max_steps ({steps})"
             raise ConfigError(f"model.quantizer.start_step: got {start}, expected {expected}")
-        if config.training.freeze_units and start >= config.training.spectral_steps:
+        if config.training.freeze_units and config.init is None and start >= config.training.spectral_steps:
             expected = (
                 f"less than training.spectral_steps ({config.training.spectral_steps}), after which units are frozen"
             )
             raise ConfigError(f"model.quantizer.start_step: got {start}, expected {expected}")
         self.config, self.speakers = config, train.speakers
         self.model = VQVAE(config.model, len(self.speakers))
+        if config.init is not None:
+            begin_with(self.model, self.speakers, config.init)
         self.modules = nn.ModuleDict({"model": self.model})
         codebook = self.model.quantizer.codebook
         self.late_parameters = [codebook] if isinstance(codebook, nn.Parameter) else []
@@ -159,7 +163,7 @@ class VQVAETask:
         return torch.arange(self.crop_length, device=device) < batch.lengths.to(device)[:, None]
 
     def _quantizes(self, step: int) -> bool:
-        return step >= self.config.model.quantizer.start_step
+        return step >= self._start_step
 
     def _is_spectral(self, step: int) -> bool:
         return step < self.config.training.spectral_steps
