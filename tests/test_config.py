@@ -128,6 +128,7 @@ def test_whole_numbers_and_none(file, text, value):
 @pytest.mark.parametrize(("cls", "data", "message"), [
     (OptimizationConfig, {"max_steps": 9, "spectral_steps": 5}, "got 5, expected 0 where mel_loss is 0"),
     (OptimizationConfig, {"max_steps": 9, "cepstral_loss": 2}, "got 2.0, expected 0 where spectral_steps is 0"),
+    (OptimizationConfig, {"max_steps": 9, "spectral_share": 0}, "got 0.0, expected above 0, and at most 1"),
     (OptimizationConfig, {"max_steps": 1.5}, "max_steps: got 1.5, expected a whole number"),
     (OptimizationConfig, {"max_steps": "many"}, "max_steps: got 'many', expected a whole number"),
     (OptimizationConfig, {"max_steps": True}, "max_steps: got True, expected a whole number"),

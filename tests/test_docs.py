@@ -58,6 +58,7 @@ CONFIGURATION = sections(read("docs/configuration.md"))
 VQVAE, PRIOR = (VQVAETrainingConfig, "default"), (PriorTrainingConfig, "default")
 TABLES = {  # heading: which classes' keys it documents, below which key, and in which column their defaults stand
     "Top level": [(*VQVAE, ""), (*PRIOR, "")],
+    "Top level of a VQ-VAE": [(*VQVAE, "")],
     "model of a VQ-VAE": [(*VQVAE, "model")],
     "model.encoder": [(*VQVAE, "model.encoder")],
     "model.quantizer": [(*VQVAE, "model.quantizer")],
@@ -133,6 +134,9 @@ def limits(cls: type, path: str, text: str) -> tuple[list, list]:
     if typing.get_origin(hint) is typing.Literal:
         assert set(text.split(", ")) == set(typing.get_args(hint)), path
         return list(typing.get_args(hint)), ["nonsense"]
+    if hint is str:
+        assert text == "text"
+        return ["asterisk-50hz"], [1, [], True]
     if hint is bool:
         assert text == "bool"
         return [True, False], [1, "no"]
@@ -148,10 +152,10 @@ def limits(cls: type, path: str, text: str) -> tuple[list, list]:
         least = int(match[2]) + (step if match[1] == ">" else 0)
         takes.append(least)
         refuses.append(least - step if match[1] == ">" else least - 1)
-    if match := re.fullmatch(r"0 ≤ float (<|≤) ([\d.]+)", text):
-        most = float(match[2])
-        takes += [0] + [most] * (match[1] == "≤")
-        refuses += [-step, most if match[1] == "<" else most + step]
+    if match := re.fullmatch(r"0 (<|≤) float (<|≤) ([\d.]+)", text):
+        most = float(match[3])
+        takes += [0] * (match[1] == "≤") + [most] * (match[2] == "≤")
+        refuses += [-step if match[1] == "≤" else 0, most if match[2] == "<" else most + step]
     if text.startswith(("even", "odd")):
         takes, even = takes + [4, 8] * (text[0] == "e") + [1, 3] * (text[0] == "o"), text[0] == "e"
         refuses.append(3 if even else 2)

@@ -227,6 +227,8 @@ class OptimizationConfig:
     cepstral_loss: float = 0.0
     """Weight of the loss by which units learn in the spectral steps in place of log-mel frames: cepstra, without the
     mean around the crop, that each code tells with the speaker's help alone (VQ-VAE only)."""
+    spectral_share: float = 0.3
+    """Of `max_minutes`, the largest share for them: a machine that would need longer makes fewer (VQ-VAE only)."""
     spectral_batch_size: int = 32
     """Crops of a micro-batch of theirs."""
     freeze_units: bool = False
@@ -265,6 +267,7 @@ class OptimizationConfig:
         cepstral = self.cepstral_loss
         _require(not cepstral or steps > 0, "cepstral_loss", cepstral, "0 where spectral_steps is 0")
         _require(self.max_steps is None or steps < self.max_steps, "spectral_steps", steps, "less than max_steps")
+        _require(0 < self.spectral_share <= 1, "spectral_share", self.spectral_share, "above 0, and at most 1")
         for name in ("decay_share", "final_rate_share"):
             _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
         _require(0 <= self.weight_average < 1, "weight_average", self.weight_average, "in [0, 1)")

@@ -15,13 +15,14 @@ from vqaudio.training.checkpoint import checkpoint_paths, load_checkpoint
 from vqaudio.training.distributed import ALONE
 from vqaudio.training.divergence import EXPLODED, INTERVAL, MARGIN, RECENT, WINDOW, Divergence
 from vqaudio.training.guard import not_finite, way_back
+from vqaudio.training.schedule import Schedule
 
 CHANCE = 8.0
 
 
 def watch(learning_rate=0.1, warmup_steps=20) -> Divergence:
     config = OptimizationConfig(max_steps=10**6, learning_rate=learning_rate, warmup_steps=warmup_steps)
-    return Divergence(config, "bits", "unigram", CHANCE)
+    return Divergence(Schedule(config), "bits", "unigram", CHANCE)
 
 
 def see(divergence: Divergence, steps: int, bits=7.0, unigram=7.5, total=5.0) -> None:
@@ -56,7 +57,7 @@ def test_knowing_no_more_than_the_frequencies_is_lost_once_all_weights_could_hav
 
 def test_steps_without_a_prediction_may_explode_and_need_not_predict():
     config = OptimizationConfig(max_steps=5000, learning_rate=0.01, warmup_steps=10, spectral_steps=300, mel_loss=0.1)
-    divergence = Divergence(config, "bits", "unigram", CHANCE)
+    divergence = Divergence(Schedule(config), "bits", "unigram", CHANCE)
     for _ in range(300):
         divergence.take({"loss/mel": 3.0, "loss/total": 3.0})
     assert divergence.verdict(300, ALONE) == ""

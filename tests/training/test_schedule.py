@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from vqaudio.config import OptimizationConfig
-from vqaudio.training.schedule import Schedule
+from vqaudio.training.schedule import NOTICE, Schedule
 
 
 def schedule(**changes) -> Schedule:
@@ -53,6 +53,28 @@ def test_a_budget_is_planned_by_the_speed_of_the_steps_after_the_spectral_ones()
     assert s.total_steps == 90
     assert s.seconds_left(70, 50.0, 20.0) == pytest.approx(10.0)  # 0.5 s each of 20
     assert s.learning_rate(70) == pytest.approx(0.5)
+
+
+def test_spectral_steps_without_time_become_fewer_once():
+    s = schedule(max_minutes=1, spectral_steps=1000, spectral_share=0.25, mel_loss=0.1)
+    assert not s.shorten_spectra(30, 14.9, least=0)
+    assert s.shorten_spectra(31, 15.0, least=0)
+    assert s.spectral_steps == 31 + NOTICE
+    assert not any(s.shorten_spectra(step, 0.5 * step, least=0) for step in range(32, 100))
+    assert s.plan(31 + NOTICE + 19, 40.0, 20.0)  # 20 of the 40 s that they left: the rest is planned without them
+    assert s.total_steps == 31 + NOTICE + 38
+
+
+def test_spectral_steps_are_as_many_as_units_need():
+    s = schedule(max_minutes=1, spectral_steps=1000, spectral_share=0.25, mel_loss=0.1)
+    assert s.shorten_spectra(31, 15.0, least=600)
+    assert s.spectral_steps == 600
+    assert not any(s.shorten_spectra(step, 0.5 * step, least=600) for step in range(32, 700))
+
+
+def test_spectral_steps_stay_where_there_is_time_or_their_number_is_that_of_a_plan():
+    assert not schedule(max_minutes=1, spectral_steps=40, mel_loss=0.1).shorten_spectra(35, 50.0, least=0)
+    assert not schedule(max_steps=900, spectral_steps=800, mel_loss=0.1).shorten_spectra(35, 1e6, least=0)
 
 
 def test_a_budget_overdrawn_ends_at_once():

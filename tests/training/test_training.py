@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from vqaudio.models.folder import load_prior, load_vqvae
 from vqaudio.training import loop
 from vqaudio.training.checkpoint import checkpoint_paths, load_newest
 from vqaudio.training.prior import train_prior
+from vqaudio.training.schedule import NOTICE
 from vqaudio.training.vqvae import VQVAETask, train_vqvae
 from vqaudio.units.spec import UnitSpec
 
@@ -265,6 +267,35 @@ def test_a_budget_in_minutes_ends_by_itself(corpus, tmp_path):
     assert train_vqvae(config, corpus / "train", corpus / "dev", tmp_path)
     progress = load_newest(tmp_path / "checkpoints")[1]["progress"]
     assert progress["step"] == progress["total_steps"] > 0
+
+
+def test_a_slow_machine_makes_fewer_spectral_steps(corpus, tmp_path, monkeypatch, caplog):
+    """By a clock on which a step takes a second, of two minutes; stopped and gone on with, it is the same training."""
+    sizes: list[int] = []
+    begin = VQVAETask.begin_step
+    monkeypatch.setattr(
+        VQVAETask,
+        "begin_step",
+        lambda task, batch, step: sizes.append(len(batch.utterances)) or begin(task, batch, step),
+    )
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(len(sizes))))
+    options = {
+        "max_steps": None, "max_minutes": 2, "spectral_steps": 10**6, "spectral_share": 0.25, "spectral_batch_size": 3,
+        "freeze_units": True, "eval_interval": 200, "checkpoint_interval": 200,
+    }  # fmt: skip
+    with caplog.at_level("INFO"):
+        assert train(corpus, tmp_path / "whole", **options) is True
+    assert sizes == [3] * (30 + NOTICE) + [2] * (90 - NOTICE)
+    assert f"{30 + NOTICE} spectral steps, of 1000000: more would take over 25% of the time here" in caplog.text
+    with monkeypatch.context() as patch:
+        StopAt(patch, 34)  # between the decision and the end of the spectral steps
+        assert train(corpus, tmp_path / "cut", **options) is False
+    del sizes[:]
+    assert train(corpus, tmp_path / "cut", **options) is True
+    assert sizes == [3] * (NOTICE - 5) + [2] * (90 - NOTICE)
+    cut, whole = (state_of(tmp_path / name) for name in ("cut", "whole"))
+    for part in ("progress", "modules", "optimizer"):
+        assert_same(cut[part], whole[part], part)
 
 
 def test_a_prior_refuses_units_of_another_model(corpus, trained, units, tmp_path):

@@ -80,8 +80,8 @@ class CropDataset:
 
     `context` = (left, right) samples are added around each crop of `crop_length` samples. `batch_size` counts
     the crops of one rank, as does the `opening`'s. Each crop is also heard with its frequencies times a factor of its
-    own, whose logarithm is drawn evenly from ± `voice_shift` (`vqaudio.audio.voice`), in the first `shifted_steps`
-    alone where that is given.
+    own, whose logarithm is drawn evenly from ± `voice_shift` (`vqaudio.audio.voice`), where not `shifted_after_opening`
+    in the opening alone.
 
     Corpora below `cache_bytes` as 16-bit samples are kept in memory once read; larger ones are read by seeking. How
     long the files are is known as `find_lengths` says: it may look at some of them alone, each of the others is looked
@@ -109,14 +109,14 @@ class CropDataset:
         rejections: Rejections | None = None,
         opening: Opening = Opening(),
         voice_shift: float = 0.0,
-        shifted_steps: int | None = None,
+        shifted_after_opening: bool = True,
     ) -> None:
         _check_sizes(crop_length, context, min(batch_size, opening.batch_size), rank, world_size)
         if not utterances:
             raise DataDirError("no utterances to crop from")
         self.crop_length, self.context, self.batch_size, self.opening = crop_length, context, batch_size, opening
         self.rank, self.world_size, self.seed = rank, world_size, seed
-        self.voice_shift, self.shifted_steps = voice_shift, shifted_steps
+        self.voice_shift, self.shifted_after_opening = voice_shift, shifted_after_opening
         self._utterances, self._rate = Utterances.of(utterances), sample_rate
         self._speakers = torch.from_numpy(_speaker_indices(self._utterances, speakers))
         self.count = CropCount()
@@ -157,7 +157,7 @@ class CropDataset:
         )
 
     def _is_shifted(self, step: int) -> bool:
-        return self.voice_shift > 0 and (self.shifted_steps is None or step < self.shifted_steps)
+        return self.voice_shift > 0 and (self.shifted_after_opening or step < self.opening.steps)
 
     def _heard(self, waveform: np.ndarray, first: int) -> np.ndarray:
         """Return crops (B, T), of which the first is the stream's number `first`, in the voices that are heard."""

@@ -20,8 +20,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vqaudio.config import OptimizationConfig
 from vqaudio.training.distributed import Ranks
+from vqaudio.training.schedule import Schedule
 
 WINDOW = 100
 """Steps over which a loss must be bad."""
@@ -41,8 +41,8 @@ class Divergence:
     `chance`: bits per item of an even guess.
     """
 
-    def __init__(self, config: OptimizationConfig, bits: str, unigram: str, chance: float) -> None:
-        self.config, self.chance = config, chance
+    def __init__(self, schedule: Schedule, bits: str, unigram: str, chance: float) -> None:
+        self.schedule, self.chance = schedule, chance
         self._bits, self._unigram = bits, unigram
         self._window: deque[tuple[float, float, float]] = deque(maxlen=WINDOW)
         self.good_step: int | None = None
@@ -56,16 +56,14 @@ class Divergence:
         Adam's steps are about the learning rate in size; weights begin at a tenth of 1 or less. Steps that learn
         spectra alone come before.
         """
-        return (
-            self.config.spectral_steps
-            + self.config.warmup_steps
-            + max(WINDOW, math.ceil(1 / self.config.learning_rate))
-        )
+        config = self.schedule.config
+        moving = max(WINDOW, math.ceil(1 / config.learning_rate))
+        return self.schedule.spectral_steps + config.warmup_steps + moving
 
     def _moved(self, step: int) -> float:
         """Return how far Adam can have moved a weight in `step` steps: the sum of their rates."""
-        rate, warmup = self.config.learning_rate, self.config.warmup_steps
-        step = max(0, step - self.config.spectral_steps)
+        rate, warmup = self.schedule.config.learning_rate, self.schedule.config.warmup_steps
+        step = max(0, step - self.schedule.spectral_steps)
         return rate * (step**2 / (2 * warmup) if step < warmup else step - warmup / 2)
 
     def take(self, scalars: Mapping[str, Tensor | float]) -> None:

@@ -61,7 +61,7 @@ class Guard:
         )
 
     def _way_back(self) -> str:
-        good, rate = self.divergence.good_step, self.divergence.config.learning_rate
+        good, rate = self.divergence.good_step, self.divergence.schedule.config.learning_rate
         return self.ranks.from_first(lambda: way_back(self.checkpoints, good, rate))
 
 

@@ -72,7 +72,8 @@ class Trainer:
         self.monitor = Monitor(experiment.tensorboard if ranks.first else None)
         self.checkpoints = Checkpoints(experiment.checkpoints, config.keep_checkpoints)
         per_item = f"bits_per_{task.items[:-1]}"
-        self.divergence = Divergence(config, f"loss/{per_item}", f"loss/unigram_{per_item}", task.frequencies.chance)
+        names = f"loss/{per_item}", f"loss/unigram_{per_item}"
+        self.divergence = Divergence(self.schedule, *names, task.frequencies.chance)
         self.guard = Guard(self.divergence, experiment.checkpoints, ranks)
         self.heartbeat = Heartbeat(experiment.folder if ranks.first else None, lambda: facts_of(self))
 
@@ -145,7 +146,7 @@ class Trainer:
                     interval = Interval()
                 now = time.perf_counter()
                 progress.elapsed, before = progress.elapsed + now - before, now
-                if progress.step == config.spectral_steps:
+                if progress.step == schedule.spectral_steps:
                     progress.spectral_seconds = progress.elapsed
                 self._plan()
                 self._show(bar)
@@ -169,13 +170,19 @@ class Trainer:
         return step % self.config.eval_interval == 0 and not self.schedule.is_done(step)
 
     def _plan(self) -> None:
-        """Fix the number of steps when the time has come, by rank 0's clock."""
+        """Fix the numbers of steps when the time has come, by rank 0's clock."""
         progress, schedule = self.progress, self.schedule
         if schedule.total_steps is not None:
             return
         progress.elapsed, progress.spectral_seconds = self.ranks.from_first(
             lambda: (progress.elapsed, progress.spectral_seconds)
         )
+        if schedule.shorten_spectra(progress.step, progress.elapsed, self.task.least_spectral_steps):
+            progress.spectral_steps = self.task.spectral_steps = schedule.spectral_steps
+            logger.info(
+                "%d spectral steps, of %d: more would take over %.0f%% of the time here",
+                schedule.spectral_steps, self.config.spectral_steps, 100 * self.config.spectral_share,
+            )  # fmt: skip
         if schedule.plan(progress.step, progress.elapsed, progress.spectral_seconds):
             progress.total_steps = schedule.total_steps
             logger.info("the learning rate falls from here on; %d steps in all", schedule.total_steps)
@@ -383,6 +390,8 @@ class Trainer:
         """Take over what a checkpoint holds, but for the random states."""
         self.progress = Progress(**state["progress"])
         self.schedule.total_steps = self.schedule.total_steps or self.progress.total_steps
+        if self.progress.spectral_steps is not None:
+            self.task.spectral_steps = self.schedule.spectral_steps = self.progress.spectral_steps
         self.task.modules.load_state_dict(state["modules"])
         self.update.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])

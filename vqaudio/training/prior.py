@@ -65,6 +65,7 @@ class PriorTask:
         self.frequencies = Frequencies(config.model.codebook_size + 1)
         self.modules = nn.ModuleDict({"model": self.model, "frequencies": self.frequencies})
         self._counts = self.frequencies.counts
+        self.spectral_steps = self.least_spectral_steps = 0
         self.late_parameters: list[nn.Parameter] = []
         self.idle_parameters: list[nn.Parameter] = []
         length, batch = config.training.crop_units, config.training.crops_per_step

@@ -19,6 +19,8 @@ class Progress:
     """Seconds of training, over all resumptions."""
     spectral_seconds: float = 0.0
     """Those of them that went into the steps which leave the samples out."""
+    spectral_steps: int | None = None
+    """Their number, where there was no time for as many as configured."""
     total_steps: int | None = None
     accumulate_steps: int = 1
     """Micro-batches of the last steps: another run may take more or fewer, as it may have more or fewer ranks."""

@@ -6,7 +6,8 @@ rate   ╭──────────────────╮
     ├──┤                  ├────┤
     warm-up            decay_share of all steps
 
-Steps that learn spectra alone come before it, with a warm-up of their own and then at the full rate.
+Steps that learn spectra alone come before it, with a warm-up of their own and then at the full rate. With `max_minutes`
+there are fewer of them where they would take more than `spectral_share` of the time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vqaudio.config import OptimizationConfig
+
+NOTICE = 10
+"""Steps before their end at which the spectral steps are shortened: the batches of the next few are made already."""
 
 
 @dataclass
@@ -28,8 +32,21 @@ class Schedule:
     total_steps: int | None = None
 
     def __post_init__(self) -> None:
+        self.spectral_steps = self.config.spectral_steps
         if self.config.max_steps is not None:
             self.total_steps = self.config.max_steps
+
+    def shorten_spectra(self, step: int, elapsed: float, least: int) -> bool:
+        """Let the spectral steps end soon if their time is over after `step` of them. True if they become fewer.
+
+        There will be `least` of them, whatever time these take.
+        """
+        budget = (self.config.max_minutes or 0) * 60 * self.config.spectral_share
+        end = max(step + NOTICE, least)
+        if self.config.max_minutes is None or elapsed < budget or end >= self.spectral_steps:
+            return False
+        self.spectral_steps = end
+        return True
 
     def plan(self, step: int, elapsed: float, spectral_seconds: float = 0.0) -> bool:
         """Fix `total_steps` if it is time to: `elapsed` seconds have gone by after `step` steps. True if it was.
@@ -37,16 +54,16 @@ class Schedule:
         `spectral_seconds` of them went into the spectral steps, whose speed says nothing of that of the others.
         """
         budget = (self.config.max_minutes or 0) * 60 - spectral_seconds
-        step, elapsed = step - self.config.spectral_steps, elapsed - spectral_seconds
+        step, elapsed = step - self.spectral_steps, elapsed - spectral_seconds
         if self.total_steps is not None or step <= 0 or elapsed < budget * (1 - self.config.decay_share):
             return False
         step_seconds = elapsed / step
-        self.total_steps = self.config.spectral_steps + step + round(max(0.0, budget - elapsed) / step_seconds)
+        self.total_steps = self.spectral_steps + step + round(max(0.0, budget - elapsed) / step_seconds)
         return True
 
     def learning_rate(self, step: int) -> float:
         """Return the rate for the step after `step` steps."""
-        spectral = self.config.spectral_steps
+        spectral = self.spectral_steps
         since = step if step < spectral else step - spectral  # the stack's first steps want a warm-up as well
         rate = self.config.learning_rate * min(1.0, (since + 1) / max(1, self.config.warmup_steps))
         if self.total_steps is None:
@@ -63,8 +80,8 @@ class Schedule:
         """Estimate the seconds to go after `step` steps that took `elapsed` seconds; see `plan`."""
         if self.total_steps is None:
             return max(0.0, (self.config.max_minutes or 0) * 60 - elapsed)
-        if step > self.config.spectral_steps:
-            elapsed, taken = elapsed - spectral_seconds, step - self.config.spectral_steps
+        if step > self.spectral_steps:
+            elapsed, taken = elapsed - spectral_seconds, step - self.spectral_steps
         else:
             taken = max(1, step)
         return (self.total_steps - step) * elapsed / taken

@@ -27,6 +27,10 @@ class Task(Protocol):
     """Those on which the loss of the first steps does not depend."""
     idle_parameters: list[nn.Parameter]
     """Those that the step at hand leaves as they are; set by `begin_step`."""
+    spectral_steps: int
+    """Steps at the beginning that leave the samples out. The trainer may set fewer, `NOTICE` steps ahead."""
+    least_spectral_steps: int
+    """As few as that they may become, where they are to be fewer than configured."""
     config: Any
     """The whole configuration, a dataclass."""
     charts: Charts

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -102,8 +103,10 @@ class VQVAETask:
             opening=Opening(training.spectral_steps, training.spectral_batch_size * training.accumulate_steps),
             voice_shift=training.voice_shift,
             # Units that no longer learn are to be those of the voice that the decoder is to give.
-            shifted_steps=training.spectral_steps if training.freeze_units else None,
+            shifted_after_opening=not training.freeze_units,
         )  # fmt: skip
+        # A codebook that is to stay as it is learns for as long as the encoder did before it.
+        self.least_spectral_steps = 2 * start if training.freeze_units else 0
         self._ranks, self._utterances, self._counted = ranks, len(train.utterances), CropCount()
         self.dev = choose_dev(dev.utterances, self.speakers)
         self.heldout: list[tuple[Tensor, int]] = []
@@ -119,6 +122,15 @@ class VQVAETask:
             "%d training utterances of %d speakers, %d steps per epoch; %d dev utterances",
             len(train.utterances), len(self.speakers), self.crops.steps_per_epoch, len(dev.utterances),
         )  # fmt: skip
+
+    @property
+    def spectral_steps(self) -> int:
+        """Steps at the beginning that leave the samples out; what is set counts for batches not yet made."""
+        return self.crops.opening.steps
+
+    @spectral_steps.setter
+    def spectral_steps(self, steps: int) -> None:
+        self.crops.opening = replace(self.crops.opening, steps=steps)
 
     def batches(self, start_step: int) -> Iterator[CropBatch]:
         """Yield crops from a step on."""
@@ -166,7 +178,7 @@ class VQVAETask:
         return step >= self._start_step
 
     def _is_spectral(self, step: int) -> bool:
-        return step < self.config.training.spectral_steps
+        return step < self.spectral_steps
 
     def _is_frozen(self, step: int) -> bool:
         return self.config.training.freeze_units and not self._is_spectral(step)
