@@ -44,7 +44,9 @@ class FrameConv(nn.Module):
         """Map (B, M, in) to (B, M - width + 1, out), or to the GELU of that."""
         if kernel_serves(x, self.taps.weight):
             return convolve(x, self.taps.weight, self.bias, self.width, activate)
-        products = self.taps(x)  # (B, M, width · out)
+        # Not `self.taps(x)`, whose weights' gradient would be (out, frames) · (frames, in): for the few channels of the
+        # first layer that takes three times as long on a processor as (in, frames) · (frames, out).
+        products = x @ self.taps.weight.t().contiguous()  # (B, M, width · out)
         length = x.shape[1] - self.width + 1
         total = self.bias.to(products.dtype)
         for tap, product in enumerate(products.split(self.out_channels, dim=-1)):
