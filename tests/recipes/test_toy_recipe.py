@@ -152,7 +152,7 @@ def test_the_units_carry_what_was_said(recipe, said):
 def test_a_set_of_an_unheard_speaker_is_scored_by_itself(recipe, said):
     out = recipe.exp / "scores/unheard"
     results = json.loads((out / "results.json").read_text())
-    assert 0 < results["abx_within"] < 0.5 or "abx_within" in results["not_measured"]
+    assert 0 <= results["abx_within"] < 0.5 or "abx_within" in results["not_measured"]
     assert results["code_perplexity"] > 1
     assert set(read_units(out / "units")[0]) == {f"emil-unheard-{take:03d}" for take in range(4)}
     assert {path.stem.split("-to-")[1] for path in (out / "conversion").glob("*-to-*.wav")} == {"anna"}
