@@ -22,7 +22,7 @@ from tests.markdown import ROOT, sections, table
 from vqaudio.errors import VQAudioError
 from vqaudio.generation import pack
 from vqaudio.generation.engine import ENGINES
-from vqaudio.models.encoder import Encoder
+from vqaudio.models.encoder import Encoder, FrameConv
 from vqaudio.models.wavenet import CausalStack
 
 RATE, COST = Unit("samples/s"), Unit("ms/step", per_second=1000)
@@ -133,9 +133,15 @@ def test_multiply_adds_of_a_unit_are_those_of_the_encoder():
     """Counted in the encoder itself, as the difference of two lengths: what the context costs drops out."""
     config, D = extraction.CONFIG.encoder, extraction.CONFIG.quantizer.code_dim
     encoder, done = Encoder(config, D), []
+
+    def count(module: nn.Module, weight: torch.Tensor) -> None:
+        module.register_forward_hook(lambda _, inputs, __: done.append(inputs[0].shape[1] * weight.numel()))
+
     for module in encoder.modules():
-        if isinstance(module, nn.Linear):
-            module.register_forward_hook(lambda m, inputs, _: done.append(inputs[0].shape[1] * m.weight.numel()))
+        if isinstance(module, FrameConv):
+            count(module, module.taps.weight)
+        elif isinstance(module, nn.Linear):  # the taps themselves are not called
+            count(module, module.weight)
     for units in (1, 11):
         encoder(torch.zeros(1, sum(encoder.context) + units * config.hop_length))
     half = len(done) // 2
