@@ -224,11 +224,11 @@ class OptimizationConfig:
     spectral_steps: int = 0
     """Steps at the beginning that leave the samples out: encoder, codebook and the network that conditions the decoder
     learn by that loss alone, from many times the audio in the same time (VQ-VAE only)."""
+    spectral_share: float = 0.3
+    """Of `max_minutes`, the largest share for them: a machine that would need longer makes fewer (VQ-VAE only)."""
     cepstral_loss: float = 0.0
     """Weight of the loss by which units learn in the spectral steps in place of log-mel frames: cepstra, without the
     mean around the crop, that each code tells with the speaker's help alone (VQ-VAE only)."""
-    spectral_share: float = 0.3
-    """Of `max_minutes`, the largest share for them: a machine that would need longer makes fewer (VQ-VAE only)."""
     spectral_batch_size: int = 32
     """Crops of a micro-batch of theirs."""
     freeze_units: bool = False

@@ -26,7 +26,7 @@ def choose_precision(wanted: str, step: Callable[[], None], device: torch.device
     if wanted != "auto":
         logger.info("precision: %s, as configured", wanted)
         return getattr(torch, wanted)
-    if not _computes_in_bfloat16(device):  # nor is it tried: what emulates it took twenty times as long on a Zen 3
+    if not _computes_in_bfloat16(device):  # nor is it tried: what emulates it took eighteen times as long on a Zen 3
         lacking = "processor" if device.type == "cpu" else "accelerator"
         logger.info("precision: float32; this %s lacks bfloat16", lacking)
         return torch.float32
