@@ -16,7 +16,7 @@ SOURCE = (ROOT / "vqaudio/__init__.py").read_text(encoding="utf-8")
 VERSION = SOURCE.partition('__version__ = "')[2].partition('"')[0]
 
 CSRC = Path("vqaudio/csrc")
-KERNELS = [str(CSRC / name) for name in ("stack.cpp", "nearest.cpp", "convolve.cpp")]
+KERNELS = [str(CSRC / name) for name in ("stack.cpp", "nearest.cpp", "convolve.cpp", "gated.cpp")]
 """Compiled once per instruction set."""
 FLAGS = ["-O3", "-std=c++17", "-fno-exceptions", "-fno-rtti", "-ffp-contract=fast", "-fvisibility=hidden", "-g0", "-w"]
 AVX2 = ["-mavx2", "-mfma"]

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vqaudio.config import StackConfig
+from vqaudio.models import gated
 from vqaudio.models.distributions import MuLawSoftmax
 from vqaudio.models.wavenet import CausalStack
 from vqaudio.training.loop import describe_machine
@@ -30,8 +31,10 @@ ROWS = {
     "plain, float32": (),
     "plain, bfloat16": ("bfloat16",),
     "own gradient, float32": ("own",),
+    "by the kernel, float32": ("own", "kernel"),
+    "the same, freed memory kept": ("own", "kernel", "keep"),
     "own gradient, bfloat16": ("own", "bfloat16"),
-    "the same, freed memory kept": ("own", "bfloat16", "keep"),
+    "the same, freed memory kept, bfloat16": ("own", "bfloat16", "keep"),
 }
 
 
@@ -55,15 +58,18 @@ class PlainStack(CausalStack):
         return self.output(F.relu(self.hidden(h)))
 
 
-def measure(means: tuple[str, ...], steps: int) -> float:
+def measure(means: tuple[str, ...], steps: int, layers: int, batch: int) -> float:
     """Return the seconds of the fastest step."""
     torch.manual_seed(0)
     if "keep" in means:
         keep_freed_memory()
+    if "kernel" not in means:
+        gated.kernel_serves = lambda *tensors: False
     distribution = MuLawSoftmax()
-    stack = (CausalStack if "own" in means else PlainStack)(StackConfig(layers=LAYERS, stacks=1), 256, 256)
-    waveform = 0.1 * torch.randn(BATCH, SAMPLES)
-    condition = torch.randn(BATCH, UNITS, stack.condition_size, requires_grad=True)
+    config = StackConfig(layers=layers, stacks=-(-layers // LAYERS))
+    stack = (CausalStack if "own" in means else PlainStack)(config, 256, 256)
+    waveform = 0.1 * torch.randn(batch, SAMPLES)
+    condition = torch.randn(batch, UNITS, stack.condition_size, requires_grad=True)
     dtype = torch.bfloat16 if "bfloat16" in means else torch.float32
     seconds = []
     for _ in range(2 + steps):
@@ -80,19 +86,22 @@ def main() -> None:
     """Measure each row in its own process and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--layers", type=int, default=LAYERS, help=f"of the stack, in stacks of {LAYERS}")
+    parser.add_argument("--batch", type=int, default=BATCH, help="crops")
     parser.add_argument("--row", choices=list(ROWS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row:
-        print(measure(ROWS[options.row], options.steps))
+        print(measure(ROWS[options.row], options.steps, options.layers, options.batch))
         return
     print(f"{describe_machine(torch.device('cpu'))}, torch {torch.__version__}\n")
     print("| | ms a step | samples/s | times plain float32 |\n| --- | --- | --- | --- |")
     first = None
     for row in ROWS:
         command = [sys.executable, os.path.abspath(__file__), "--row", row, "--steps", str(options.steps)]
+        command += ["--layers", str(options.layers), "--batch", str(options.batch)]
         seconds = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         first = first or seconds
-        speed = BATCH * SAMPLES / seconds
+        speed = options.batch * SAMPLES / seconds
         print(f"| {row} | {1000 * seconds:.0f} | {speed:,.0f} | {first / seconds:.2f} |", flush=True)
 
 

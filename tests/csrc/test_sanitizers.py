@@ -159,3 +159,26 @@ print("done")
     done = sanitized(library, program)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout == "done\n"
+
+
+def test_gated_layers_and_their_gradient(library):
+    program = (
+        PREPARE
+        + """
+import itertools, torch
+from vqaudio.models import nearest
+from vqaudio.models.gated import GatedLayersByKernel
+nearest.SHARE = 1
+torch.set_num_threads(2)
+for instructions in csrc.available():
+    os.environ[csrc.CHOICE] = instructions
+    for (T, N), B, (R, Z), L in itertools.product(((1, 1), (99, 33)), (1, 3), ((64, 64), (128, 64)), (1, 4)):
+        shapes = (T, B, R), (N, B, L * 2 * Z), (L, 2, R, 2 * Z), (L - 1, Z, R)
+        leaves = [torch.randn(shape, requires_grad=True) for shape in shapes]
+        GatedLayersByKernel.apply(*leaves, [2**layer for layer in range(L)]).sum().backward()
+print("done")
+"""
+    )
+    done = sanitized(library, program)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout == "done\n"

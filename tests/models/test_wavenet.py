@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vqaudio.config import StackConfig
-from vqaudio.models.wavenet import CausalStack, GatedLayers
+from vqaudio.models.gated import GatedLayers
+from vqaudio.models.wavenet import CausalStack
 
 SMALL = StackConfig(layers=6, stacks=2, residual_channels=5, gate_channels=6, skip_channels=7)  # dilations 1 2 4 1 2 4
 DEEP = StackConfig(layers=4, stacks=1, residual_channels=4, gate_channels=8, skip_channels=3)  # dilations 1 2 4 8

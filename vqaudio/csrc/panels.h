@@ -34,7 +34,8 @@ struct Rows {
     int64_t stride;  // from row to row
     int count;
     const float* start;
-    int64_t step;  // from row to row; 0 where all begin alike
+    int64_t step;      // from row to row; 0 where all begin alike
+    int64_t next = 1;  // from input to input
 };
 
 // Hands each of R rows' sums, start + x · weights, to use(row, sums).
@@ -42,17 +43,17 @@ template <int R, class Use>
 inline void product_tile(const float* weights, int64_t inputs, const Rows& rows, int row, Use use) {
     const float *x = rows.x + row * rows.stride, *start = rows.start + row * rows.step;
     Vec sum[R][VECS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECS; v++) sum[r][v] = loadf(start + r * rows.step + v * LANES);
-    for (int64_t k = 0; k < inputs; k++, weights += PANEL) {
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < VECS; v++) sum[r][v] = loadf(start + r * rows.step + v * LANES);
+    for (int64_t k = 0; k < inputs; k++, weights += PANEL, x += rows.next) {
         Vec weight[VECS];
-        for (int v = 0; v < VECS; v++) weight[v] = loadf(weights + v * LANES);
-        for (int r = 0; r < R; r++) {
-            const Vec input = all(x[r * rows.stride + k]);
-            for (int v = 0; v < VECS; v++) sum[r][v] += weight[v] * input;
+        UNROLL for (int v = 0; v < VECS; v++) weight[v] = loadf(weights + v * LANES);
+        UNROLL for (int r = 0; r < R; r++) {
+            const Vec input = all(x[r * rows.stride]);
+            UNROLL for (int v = 0; v < VECS; v++) sum[r][v] += weight[v] * input;
         }
     }
-    for (int r = 0; r < R; r++) use(row + r, sum[r]);
+    UNROLL for (int r = 0; r < R; r++) use(row + r, sum[r]);
 }
 
 template <class Use>

@@ -35,9 +35,6 @@ struct Activations {
 
 namespace {
 
-// Sums stay in registers only where the compiler has unrolled all that runs over them, and early.
-#define UNROLL _Pragma("GCC unroll 16")
-
 template <int ROWS, int VECS>
 struct Tile {
     static inline void float32(const float* w, int panel, const float* x, int64_t ldx, int inputs, float* y,

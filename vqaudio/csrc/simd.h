@@ -23,6 +23,9 @@
 #define LANES 4
 #endif
 
+// Sums stay in registers only where the compiler has unrolled all that runs over them, and early.
+#define UNROLL _Pragma("GCC unroll 16")
+
 // Widths in memory are padded to whole blocks of 16 for every instruction set, so that all read one layout.
 #define BLOCK 16
 
