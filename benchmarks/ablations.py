@@ -10,6 +10,12 @@ what the decoder owes to the units); the log-mel distance of reconstructions; an
 `vqaudio score`), its word errors in those of English prompts. With `--phones DIR`, a data directory of other speakers
 with `phones.ctm` at the same rate, also what the units tell of phones and voices: PNMI, ABX errors across speakers, and
 how often a linear probe names the speaker. Rows that are done are not run again; without `--minutes` they are printed.
+
+    python -m benchmarks.ablations --spectral_steps 800 --phones DIR --out exp/unit_ablations
+
+trains the units alone, for so many spectral steps, and measures what they tell: since rows of equal steps take in equal
+audio, they compare across machines, too.
+
 Bits per sample do not compare between rows that change what a sample is (pre-emphasis, output distribution).
 """
 
@@ -100,21 +106,30 @@ def run(name: str, options: argparse.Namespace, recogniser: Recogniser | None) -
     """Train one variant, or read what it gave before, and return its row."""
     expdir = options.out / name
     result = expdir / "ablation.json"
-    if result.exists() or options.minutes is None:
+    if result.exists() or (options.minutes is None and options.spectral_steps is None):
         return json.loads(result.read_text()) if result.exists() else {}
-    fixed = [f"training.max_minutes={options.minutes}", "training.eval_interval=1000000", *options.set]
+    fixed = [*length(options.minutes, options.spectral_steps), "training.eval_interval=1000000", *options.set]
     folders = ["--train_dir", options.data / "train", "--dev_dir", options.data / "dev", "--expdir", expdir]
     # A process of its own: beside the threads of a recogniser, a training is slower by a third.
     train = [sys.executable, "-m", "vqaudio", "train", "--config", options.config, *folders]
     subprocess.run([*map(str, train), "--set", *fixed, *VARIANTS[name][1]], check=True)
     row = {"steps": json.loads((expdir / "train.json").read_text())["steps"]}
     model, speakers = load_vqvae(expdir / "model")
-    row |= measure_likelihood(model, speakers, options.data / "dev")
-    row |= measure_reconstructions(model, speakers, options.data / "dev", recogniser, options.out)
+    if options.spectral_steps is None:
+        row |= measure_likelihood(model, speakers, options.data / "dev")
+        row |= measure_reconstructions(model, speakers, options.data / "dev", recogniser, options.out)
     if options.phones is not None:
         row |= measure_units(model, options.phones)
     result.write_text(json.dumps(row, indent=2) + "\n")
     return row
+
+
+def length(minutes: float | None, spectral_steps: int | None) -> list[str]:
+    """Return the settings for a training of so many minutes, or of so many spectral steps and one of the decoder."""
+    if spectral_steps is None:
+        return [f"training.max_minutes={minutes}"]
+    steps = [f"training.spectral_steps={spectral_steps}", f"training.max_steps={spectral_steps + 1}"]
+    return ["training.max_minutes=null", *steps]
 
 
 def measure_likelihood(model: VQVAE, speakers: Sequence[str], data: Path) -> dict[str, float]:
@@ -188,7 +203,9 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "recipes/asterisk/conf/train_vqvae.yaml")
     parser.add_argument("--data", type=Path, default=ROOT / "recipes/asterisk/dump/8k")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, help="of training for each row; without it, print what is there")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--minutes", type=float, help="of training for each row; without it, print what is there")
+    size.add_argument("--spectral_steps", type=int, help="instead: units alone, trained for so many steps")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--set", nargs="+", default=[], help="values in place of the configuration's, in all rows")
     parser.add_argument("--asr", help="recogniser, such as faster-whisper:FOLDER")

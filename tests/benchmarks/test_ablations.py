@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.ablations import COLUMNS, ROOT, VARIANTS, table
+from benchmarks.ablations import COLUMNS, ROOT, VARIANTS, length, table
 from vqaudio.config import VQVAETrainingConfig
 from vqaudio.config_files import load_config
 from vqaudio.models.vqvae import VQVAE
@@ -18,6 +18,14 @@ def test_a_variant_is_a_configuration_of_its_own(name):
     hop = changed.model.encoder.hop_length
     seconds = changed.training.crops_per_step * changed.training.crop_units * hop / changed.model.sample_rate
     assert seconds == pytest.approx(1.04, rel=0.02) or name == "batch_4"  # as much audio in a step
+
+
+@pytest.mark.parametrize(("minutes", "spectral_steps"), [(4.0, None), (None, 800)])
+def test_rows_are_as_long_as_was_said(minutes, spectral_steps):
+    training = load_config(CONFIG, VQVAETrainingConfig, length(minutes, spectral_steps)).training
+    assert training.max_minutes == minutes
+    if spectral_steps is not None:
+        assert (training.spectral_steps, training.max_steps) == (800, 801)
 
 
 def test_the_default_is_the_default():
