@@ -52,14 +52,11 @@ inline Vec verf(Vec x) {
 // x · (the share of a normal distribution below x)
 inline Vec vgelu(Vec x) { return x * 0.5f * (verf(x * 0.707106781f) + 1.0f); }
 
-struct KeepGelu {
-    float* y;
-    int64_t step;
-
-    inline void operator()(int row, const Vec (&sum)[VECS]) const {
-        for (int v = 0; v < VECS; v++) store(y + row * step + v * LANES, vgelu(sum[v]));
-    }
-};
+// The GELU of a panel's sums. A pass of its own: within the product, it would take the sums' registers.
+inline void apply_gelu(float* y, int64_t step, int count) {
+    for (int row = 0; row < count; row++)
+        for (int c = 0; c < PANEL; c += LANES) store(y + row * step + c, vgelu(loadf(y + row * step + c)));
+}
 
 }  // namespace
 
@@ -87,10 +84,8 @@ void EXPORTED(vqaudio_convolve)(const float* x, int64_t rows, const float* taps,
                     many.step = 0;
                 }
                 pack_block(weights, output, wide, begin, part, block);
-                if (gelu && begin + part == inputs)
-                    product_rows(block, part, many, KeepGelu{sums, step});
-                else
-                    product_rows(block, part, many, KeepSums{sums, step});
+                product_rows(block, part, many, KeepSums{sums, step});
+                if (gelu && begin + part == inputs) apply_gelu(sums, step, many.count);
             }
 }
 
