@@ -136,6 +136,7 @@ class GatedLayersByKernel(torch.autograd.Function):
         inputs[0, history:] = x.reshape(rows, R)
         activations, gates = x.new_empty(L, rows, G), x.new_empty(rows, L * Z)
         kernels = _kernels(instruction_set())
+        # They live as long as this call; the way back reads their transposes.
         weights = _in_panels(taps, kernels.panel()), _in_panels(residual, kernels.panel())
         layers = [
             _Layer(
