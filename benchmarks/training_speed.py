@@ -31,10 +31,11 @@ ROWS = {
     "plain, float32": (),
     "plain, bfloat16": ("bfloat16",),
     "own gradient, float32": ("own",),
+    "own gradient, float32, freed memory kept": ("own", "keep"),
     "by the kernel, float32": ("own", "kernel"),
-    "the same, freed memory kept": ("own", "kernel", "keep"),
+    "by the kernel, float32, freed memory kept": ("own", "kernel", "keep"),
     "own gradient, bfloat16": ("own", "bfloat16"),
-    "the same, freed memory kept, bfloat16": ("own", "bfloat16", "keep"),
+    "own gradient, bfloat16, freed memory kept": ("own", "bfloat16", "keep"),
 }
 
 
